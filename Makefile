@@ -1,0 +1,47 @@
+# Every target works on a fresh machine with Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test test-all lint type fmt docs bench clean
+
+setup: $(STAMP)
+
+# torch goes first and by exact version, so that nothing pulls another build of it.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[compact,tensorboard,dev]"
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/vlmrec demo --out demo-shop --overwrite
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not network and not gpu"
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -m "not network and not gpu and not slow and not realdata"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+type: $(STAMP)
+	$(BIN)/pyright
+
+fmt: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(STAMP)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
+	$(BIN)/mkdocs build --strict
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) site demo-shop .pytest_cache .ruff_cache .hypothesis

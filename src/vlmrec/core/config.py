@@ -1,0 +1,129 @@
+"""Typed, frozen, closed configurations: an unknown key is an error, never ignored."""
+
+import json
+from pathlib import Path
+from typing import Any, Self, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vlmrec.core.errors import ConfigError, nearest
+
+
+class StrictConfig(BaseModel):
+    """Base of every configuration: immutable, closed, round-trips through JSON."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], where: str) -> Self:
+        """Returns the configuration that `values` describe.
+
+        Args:
+            values: Option names and values, as read from a file or the command line.
+            where: What is being configured, for the error message ("model 'sasrec'").
+
+        Raises:
+            ConfigError: An option is unknown (the nearest right name is given) or its value
+                is of the wrong kind or out of range.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(*_explain(error, cls, where)) from None
+
+
+def _explain(error: ValidationError, config: type[BaseModel], where: str) -> tuple[str, str]:
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    name = ".".join(location) or "the configuration"
+    if first["type"] == "extra_forbidden":
+        known = list(config.model_fields) if len(location) == 1 else []
+        hint = nearest(location[-1], known) if known else "Remove it."
+        return f"Unknown option '{name}' for {where}.", hint
+    if first["type"] == "missing":
+        return f"Option '{name}' for {where} is missing.", f"Give it with --set {name}=VALUE."
+    message = first["msg"].removeprefix("Value error, ")
+    return (
+        f"Option '{name}' for {where} was given {first['input']!r}: {message}.",
+        "Correct the value.",
+    )
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """Returns nested options from command-line assignments `key=value`.
+
+    Dots nest (`objective.n_negatives=100`); values are read as YAML scalars or lists, so
+    numbers, booleans and null mean what they look like.
+
+    >>> parse_assignments(["dim=32", "objective.kind=bce"])
+    {'dim': 32, 'objective': {'kind': 'bce'}}
+
+    Raises:
+        ConfigError: An assignment has no `=`, or nests below a plain value.
+    """
+    import yaml
+
+    options: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise ConfigError(
+                f"'--set {assignment}' is not of the form key=value.",
+                "Write for example --set dim=64.",
+            )
+        *parents, leaf = key.strip().split(".")
+        level = options
+        for parent in parents:
+            nested = level.setdefault(parent, {})
+            if not isinstance(nested, dict):
+                raise ConfigError(f"'--set {assignment}' nests below the plain value '{parent}'.")
+            level = cast("dict[str, Any]", nested)
+        try:
+            level[leaf] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            level[leaf] = text
+    return options
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Returns `base` with the options of `over` laid on top, nested ones merged.
+
+    >>> merge({"a": 1, "b": {"c": 2}}, {"b": {"d": 3}})
+    {'a': 1, 'b': {'c': 2, 'd': 3}}
+    """
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = merge(cast("dict[str, Any]", old), cast("dict[str, Any]", value))
+        result[key] = value
+    return result
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Returns the options in a YAML or JSON file.
+
+    Raises:
+        ConfigError: The file is missing, cannot be parsed, or holds no mapping.
+    """
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ConfigError(f"The configuration file '{path}' cannot be read: {reason}.") from None
+    try:
+        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"The configuration file '{path}' cannot be parsed: {error}.") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"The configuration file '{path}' holds a {type(values).__name__}.",
+            "It must be a mapping of option names to values.",
+        )
+    return cast("dict[str, Any]", values)

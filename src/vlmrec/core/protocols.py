@@ -1,0 +1,152 @@
+"""What the rooms promise each other; training and evaluation see these, never a model class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """Rows of right-padded windows; all index arrays hold internal item ids, 0 = padding.
+
+    Attributes:
+        items: ``[B, T] int64`` what the model reads.
+        targets: ``[B, T] int64`` the item that follows each position, 0 where there is none.
+        negatives: ``[N]`` or ``[B, T, N] int64`` sampled negatives, or None.
+        users: ``[B] int64`` internal user ids.
+    """
+
+    items: Tensor
+    targets: Tensor
+    users: Tensor
+    negatives: Tensor | None = None
+
+    def to(self, device: torch.device) -> "TrainingBatch":
+        """Returns the batch with every tensor on `device`."""
+        negatives = None if self.negatives is None else self.negatives.to(device)
+        return TrainingBatch(
+            self.items.to(device), self.targets.to(device), self.users.to(device), negatives
+        )
+
+
+@dataclass(frozen=True)
+class LossSum:
+    """A loss before averaging, so that shards of one batch can be added up exactly.
+
+    Attributes:
+        total: ``[] float`` the sum over supervised positions.
+        count: How many positions were summed.
+    """
+
+    total: Tensor
+    count: int
+
+
+class Ranker(Protocol):
+    """A frozen view of a recommender in which the item side was computed once.
+
+    The same object scores in evaluation, recommendation, index and service, so that they
+    cannot disagree.
+    """
+
+    @property
+    def n_items(self) -> int:
+        """Number of real items I; internal ids are 1..I."""
+        ...
+
+    @property
+    def max_len(self) -> int:
+        """How many of the latest items of a history are used."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where histories are expected."""
+        ...
+
+    def encode(self, histories: Tensor) -> Tensor:
+        """Returns one query per history.
+
+        Args:
+            histories: ``[B, T] int64`` right-padded internal ids, T <= max_len.
+
+        Returns:
+            ``[B, ...] float`` queries; their meaning is the ranker's own.
+        """
+        ...
+
+    def score(self, queries: Tensor, start: int, stop: int) -> Tensor:
+        """Returns ``[B, stop - start] float32`` scores of the internal ids start..stop-1.
+
+        Args:
+            queries: What `encode` returned.
+            start: First internal id, at least 1.
+            stop: One past the last internal id, at most ``n_items + 1``.
+        """
+        ...
+
+
+@runtime_checkable
+class VectorRanker(Ranker, Protocol):
+    """A ranker whose items are vectors: it can be indexed and extended by new items."""
+
+    @property
+    def item_vectors(self) -> Tensor:
+        """``[I + 1, D] float32`` vectors in scoring space; row 0 is padding."""
+        ...
+
+
+class Trainable(Protocol):
+    """What the training loop needs of a model (besides being a torch module)."""
+
+    def training_loss(self, batch: TrainingBatch) -> LossSum:
+        """Returns the summed loss over the supervised positions of a batch."""
+        ...
+
+    def ranker(self) -> Ranker:
+        """Returns a frozen view for ranking, computed from the current weights."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """Turns texts into vectors; frozen."""
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever the vectors could: name, weight hash, prompt, length, dtype."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Number of dimensions D of a vector."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Returns ``[n, D] float32``; the order of the texts is kept."""
+        ...
+
+
+class ImageEncoder(Protocol):
+    """Turns picture files into vectors; frozen."""
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever the vectors could: name, weight hash, resolution, dtype."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Number of dimensions D of a vector."""
+        ...
+
+    def encode_images(self, paths: Sequence[Path]) -> tuple[Tensor, Tensor]:
+        """Returns vectors and which pictures could be read.
+
+        Returns:
+            ``[n, D] float32`` (zero rows where unreadable) and ``[n] bool``.
+        """
+        ...

@@ -1,0 +1,44 @@
+"""Masked tensor operations: masked places are filled with -inf, never multiplied by zero."""
+
+import torch
+from torch import Tensor
+
+
+def masked_softmax(scores: Tensor, mask: Tensor, dim: int = -1) -> Tensor:
+    """Returns the softmax of `scores` over the places where `mask` is true.
+
+    Args:
+        scores: Any shape, floating.
+        mask: Boolean, broadcastable to `scores`; false places get probability 0.
+        dim: The dimension that sums to 1.
+
+    A row without any true place is all zeros (not NaN).
+    """
+    filled = scores.masked_fill(~mask, float("-inf"))
+    top = filled.amax(dim=dim, keepdim=True)
+    weights = (filled - top.masked_fill(top == float("-inf"), 0.0)).exp()
+    return weights / weights.sum(dim=dim, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Returns the mean over time of the true places.
+
+    Args:
+        values: ``[B, T, D] float``.
+        mask: ``[B, T] bool``.
+
+    Returns:
+        ``[B, D]``; a row without any true place is zero.
+    """
+    kept = values.masked_fill(~mask.unsqueeze(-1), 0.0)  # [B, T, D]
+    return kept.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp_min(1)
+
+
+def require_finite(values: Tensor, what: str) -> None:
+    """Raises FloatingPointError when `values` hold NaN or infinity.
+
+    A NaN must never be ranked: comparisons with it are all false, so it would look like the
+    best item of the catalogue.
+    """
+    if not bool(torch.isfinite(values).all()):
+        raise FloatingPointError(f"{what} hold NaN or infinite values; they cannot be ranked.")

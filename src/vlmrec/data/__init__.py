@@ -1,0 +1,1 @@
+"""Raw logs and pictures -> one immutable dataset -> splits -> padded batches and negatives."""
