@@ -1,0 +1,1 @@
+"""Catalogue -> item vectors: a learned table, frozen content, or a VLM; and their cache."""

@@ -1,0 +1,32 @@
+"""One paper a file; the table below is where a new model adds its line."""
+
+from vlmrec.core.errors import ConfigError, nearest
+from vlmrec.models.item_knn import ItemKNN
+from vlmrec.models.popularity import Popularity
+from vlmrec.models.sasrec import SASRec
+from vlmrec.models.sasrec_content import SASRecContent
+from vlmrec.models.spec import ModelSpec
+
+MODELS: dict[str, type[ModelSpec]] = {
+    spec.name: spec
+    for spec in (
+        Popularity,
+        ItemKNN,
+        SASRec,
+        SASRecContent,
+    )
+}
+
+
+def model_class(name: str) -> type[ModelSpec]:
+    """Returns the specification class of a model's name.
+
+    Raises:
+        ConfigError: There is no such model; the nearest name is given.
+    """
+    if name not in MODELS:
+        raise ConfigError(f"Unknown model '{name}'.", nearest(name, MODELS))
+    return MODELS[name]
+
+
+__all__ = ["MODELS", "ItemKNN", "ModelSpec", "Popularity", "SASRec", "SASRecContent", "model_class"]

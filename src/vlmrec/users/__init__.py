@@ -1,0 +1,1 @@
+"""Item vectors [B, T, D] and a mask [B, T] -> user states [B, T, D]."""

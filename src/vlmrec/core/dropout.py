@@ -1,0 +1,104 @@
+"""Dropout from named streams: resumable, and the same however many processes share a batch.
+
+torch's own dropout draws from a global generator, so its masks depend on everything drawn
+before. Here the mask of module m at step s follows from (seed, s, m, call). On a CPU it is also
+about ten times faster, because one 64-bit draw serves four elements.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vlmrec.core.random import Streams
+
+_LEVELS = 1 << 16
+
+
+class DropoutStream:
+    """The state that all dropout modules of one model share during training.
+
+    Args:
+        streams: Where random numbers come from.
+    """
+
+    def __init__(self, streams: Streams) -> None:
+        self.streams = streams
+        self.step = 0
+        self.first_row = 0
+        self.total_rows: int | None = None
+        self.calls: dict[int, int] = {}
+
+    def begin(self, step: int, first_row: int = 0, total_rows: int | None = None) -> None:
+        """Starts a step.
+
+        Args:
+            step: Number of the step since training began.
+            first_row: Which row of the whole batch this process's first row is.
+            total_rows: Rows of the whole batch, or None where this process has all of them.
+        """
+        self.step, self.first_row, self.total_rows = step, first_row, total_rows
+        self.calls.clear()
+
+    def seed_for(self, module: int) -> int:
+        """Returns the seed of a module's next mask in this step."""
+        call = self.calls.get(module, 0)
+        self.calls[module] = call + 1
+        return self.streams.child_seed("dropout", self.step, module, call)
+
+
+class Dropout(nn.Module):
+    """Zeroes elements with probability `p` in training and scales the others by 1 / (1 - p).
+
+    Without a stream (see `attach`) it is torch's dropout.
+
+    Args:
+        p: Probability, 0 <= p < 1, realised in steps of 1/65536.
+        per_row: The first dimension counts rows of the batch; off where the input does not
+            depend on the batch (an item table), so that all processes draw the same mask.
+    """
+
+    def __init__(self, p: float, *, per_row: bool = True) -> None:
+        super().__init__()
+        self.p = p
+        self.per_row = per_row
+        self.stream: DropoutStream | None = None
+        self.number = 0
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Returns `values` (any shape) with elements dropped."""
+        if not self.training or self.p == 0:
+            return values
+        if self.stream is None:
+            return F.dropout(values, self.p, training=True)
+        return values * self._mask(values, self.stream)
+
+    def _mask(self, values: Tensor, stream: DropoutStream) -> Tensor:
+        seed = stream.seed_for(self.number)
+        shape = list(values.shape)
+        total = stream.total_rows if self.per_row else None
+        if total is not None:
+            shape[0] = total
+        keep = _keep(shape, self.p, seed, values.device)
+        if total is not None:
+            keep = keep[stream.first_row : stream.first_row + values.shape[0]]
+        return keep.to(values.dtype).mul_(1 / (1 - self.p))
+
+
+def attach(model: nn.Module, stream: DropoutStream) -> None:
+    """Gives every dropout module of `model` its number and the stream to draw from."""
+    modules = [module for module in model.modules() if isinstance(module, Dropout)]
+    for number, module in enumerate(modules):
+        module.stream, module.number = stream, number
+
+
+def _keep(shape: list[int], p: float, seed: int, device: torch.device) -> Tensor:
+    if device.type != "cpu":
+        generator = torch.Generator(device).manual_seed(seed)
+        return torch.rand(shape, generator=generator, device=device) >= p
+    n = math.prod(shape)
+    raw = np.random.SFC64(seed).random_raw(-(-n // 4))
+    levels = torch.as_tensor(raw.view(np.int16)[:n])
+    return (levels >= round(p * _LEVELS) - _LEVELS // 2).view(shape)

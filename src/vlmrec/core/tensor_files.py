@@ -1,0 +1,45 @@
+"""Tensors on disk as safetensors: nothing that is loaded can run code."""
+
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from vlmrec.core.errors import ArtifactError
+from vlmrec.core.files import atomic_file
+
+_PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Writes tensors by name, atomically."""
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_file(path) as temporary:
+        safetensors.torch.save_file(ready, temporary)  # pyright: ignore[reportUnknownMemberType]
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Returns the tensors in a file, on the CPU.
+
+    Raises:
+        ArtifactError: The file is missing, damaged, or a pickle (which is never opened).
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise ArtifactError(f"'{path}' cannot be read: {error.strerror}.") from None
+    if start.startswith(_PICKLE_STARTS):
+        raise ArtifactError(
+            f"'{path}' looks like a pickle; expected safetensors. "
+            "A pickle can run code when it is opened, so it is refused.",
+            "Convert it with the software that wrote it.",
+        )
+    try:
+        return safetensors.torch.load_file(path)  # pyright: ignore[reportUnknownMemberType]
+    except (safetensors.SafetensorError, ValueError, OSError) as error:
+        raise ArtifactError(
+            f"'{path}' is damaged: it is not a readable safetensors file ({error}).",
+            "Restore it from a copy, or train again.",
+        ) from None

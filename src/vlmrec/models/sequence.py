@@ -1,0 +1,168 @@
+"""The wiring that all next-item models share: items, users, scorer, objective.
+
+A paper's model file chooses the four parts; this file makes them train and rank.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vlmrec.core.columns import PADDING_ID
+from vlmrec.core.protocols import LossSum, TrainingBatch
+from vlmrec.items.content_tower import ContentTower, RawContent
+from vlmrec.models.spec import Recommender, TrainingData
+from vlmrec.objectives import AnyObjective
+from vlmrec.scoring import Scorer
+
+
+class SequenceRecommender(Recommender):
+    """Predicts the next item from the vectors of those before it.
+
+    Args:
+        items: Item encoder: ``items(ids)`` -> ``[n, D]``, ``items(None)`` -> ``[I + 1, D]``.
+        users: User encoder: ``users(vectors [B, T, D], mask [B, T])`` -> ``[B, T, D]``.
+        scorer: Makes queries and keys.
+        objective: The loss.
+        n_items: Number of items I.
+        max_len: Longest history T.
+    """
+
+    pool: Tensor
+    place: Tensor
+
+    def __init__(
+        self,
+        *,
+        items: nn.Module,
+        users: nn.Module,
+        scorer: Scorer,
+        objective: AnyObjective,
+        n_items: int,
+        max_len: int,
+    ) -> None:
+        super().__init__()
+        self.items = items
+        self.users = users
+        self.scorer = scorer
+        self.objective = objective
+        self.n_items = n_items
+        self.max_len = max_len
+        self.register_buffer("pool", torch.arange(1, n_items + 1), persistent=False)
+        self.register_buffer("place", torch.arange(-1, n_items), persistent=False)
+
+    def prepare(self, training: TrainingData) -> None:
+        """Takes in which items training may know, and their frozen content."""
+        self.pool = torch.as_tensor(training.training_items).to(self.pool.device)
+        place = torch.full((self.n_items + 1,), -1, device=self.pool.device)
+        place[self.pool] = torch.arange(len(self.pool), device=self.pool.device)
+        self.place = place
+        if isinstance(self.items, ContentTower):
+            self.items.load(training.content, self.pool)
+
+    def forward(self, batch: TrainingBatch) -> tuple[Tensor, int]:
+        """Returns the summed loss and its count (the form that distributed wrappers pass on)."""
+        loss = self.training_loss(batch)
+        return loss.total, loss.count
+
+    def training_loss(self, batch: TrainingBatch) -> LossSum:
+        """Returns the loss summed over all positions that have a target."""
+        if self.objective.n_negatives:
+            return self._sampled_loss(batch)
+        table = self.items(None)  # [I + 1, D]
+        queries = self._queries(table, batch.items, batch.targets)
+        goal = self.place[batch.targets[batch.targets != PADDING_ID]]
+        whole = len(self.pool) == self.n_items
+        keys = self.scorer.keys(table[1:] if whole else table[self.pool])
+        return self.objective(queries, keys, goal, None)
+
+    def _sampled_loss(self, batch: TrainingBatch) -> LossSum:
+        negatives = batch.negatives
+        if negatives is None:
+            raise ValueError("The objective needs negatives; the batch has none.")
+        known = batch.targets != PADDING_ID
+        picked = negatives if negatives.dim() == 1 else negatives[known]  # [N] or [M, N]
+        flat = torch.cat([batch.items.flatten(), batch.targets[known], picked.flatten()])
+        ids, row = flat.unique(return_inverse=True)  # each distinct item is encoded once
+        table = self.items(ids)  # [n, D]
+        sizes = [batch.items.numel(), int(known.sum()), picked.numel()]
+        inputs, goal, wrong = row.split(sizes)
+        queries = self._queries(table, inputs.view_as(batch.items), batch.targets, batch.items)
+        return self.objective(queries, self.scorer.keys(table), goal, wrong.view_as(picked))
+
+    def _queries(
+        self, table: Tensor, rows: Tensor, targets: Tensor, items: Tensor | None = None
+    ) -> Tensor:
+        mask = (rows if items is None else items) != PADDING_ID  # [B, T]
+        vectors = F.embedding(rows, table)  # [B, T, D]
+        states = self.users(vectors, mask)
+        return self.scorer.queries(states[targets != PADDING_ID])  # [M, D]
+
+    @torch.no_grad()
+    def item_table(self) -> Tensor:
+        """Returns ``[I + 1, D]`` current item vectors; row 0 is zero."""
+        was_training = self.training
+        self.eval()
+        table = self.items(None).detach().clone()
+        self.train(was_training)
+        table[PADDING_ID] = 0.0
+        return table
+
+    def ranker(self, item_vectors: Tensor | None = None) -> "SequenceRanker":
+        """Returns a frozen view; see the base class."""
+        return SequenceRanker(self, self.item_table() if item_vectors is None else item_vectors)
+
+    @torch.no_grad()
+    def content_vectors(self, content: Mapping[str, RawContent]) -> Tensor | None:
+        """Returns vectors of items known only by content; None for models of ids alone."""
+        if not isinstance(self.items, ContentTower):
+            return None
+        self.eval()
+        return self.items.project(content)
+
+
+class SequenceRanker:
+    """Ranks with item vectors computed once; satisfies `vlmrec.core.protocols.VectorRanker`.
+
+    Args:
+        model: Whose user encoder and scorer make queries.
+        item_vectors: ``[I + 1, D]``; may hold more items than the model was trained with.
+    """
+
+    def __init__(self, model: SequenceRecommender, item_vectors: Tensor) -> None:
+        self._model = model.eval()
+        self.item_vectors = item_vectors
+        with torch.no_grad():
+            self._keys = model.scorer.keys(item_vectors)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items that are ranked."""
+        return len(self.item_vectors) - 1
+
+    @property
+    def max_len(self) -> int:
+        """Longest history that is read."""
+        return self._model.max_len
+
+    @property
+    def device(self) -> torch.device:
+        """Where histories are expected."""
+        return self.item_vectors.device
+
+    @torch.no_grad()
+    def encode(self, histories: Tensor) -> Tensor:
+        """Returns ``[B, D]`` queries; an empty history has the zero query."""
+        self._model.eval()
+        mask = histories != PADDING_ID  # [B, T]
+        states = self._model.users(F.embedding(histories, self.item_vectors), mask)
+        length = mask.sum(dim=1)  # [B]
+        row = torch.arange(len(histories), device=histories.device)
+        last = states[row, (length - 1).clamp_min(0)]  # [B, D]
+        return self._model.scorer.queries(last.masked_fill((length == 0)[:, None], 0.0))
+
+    @torch.no_grad()
+    def score(self, queries: Tensor, start: int, stop: int) -> Tensor:
+        """Returns ``[B, stop - start] float32``."""
+        return (queries @ self._keys[start:stop].T).float()

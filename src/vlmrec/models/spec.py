@@ -1,0 +1,113 @@
+"""What a model file provides: a frozen specification that builds the model.
+
+A specification is what users name and configure (`SASRec(dim=64)`), what a run folder stores,
+and what `build` turns into tensors. Hyper-parameters live here; how long and on what device to
+train does not.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from vlmrec.core.config import StrictConfig
+from vlmrec.core.protocols import Ranker
+from vlmrec.core.random import Streams
+from vlmrec.data.sequences import Histories, IntArray
+from vlmrec.items.content_tower import RawContent
+
+
+@dataclass(frozen=True)
+class CatalogShape:
+    """All that building needs to know of a catalogue; stored in the run folder.
+
+    Attributes:
+        n_items: Number of items I.
+        widths: Width of each modality's frozen vectors, by name.
+    """
+
+    n_items: int
+    widths: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """All that a model may learn from: training rows only.
+
+    Attributes:
+        histories: Training histories.
+        shape: Of the catalogue.
+        training_items: ``[P] int64`` internal ids that training may know.
+        content: Frozen vectors by modality, ``[I + 1, W]``.
+    """
+
+    histories: Histories
+    shape: CatalogShape
+    training_items: IntArray
+    content: Mapping[str, RawContent] = field(default_factory=dict[str, RawContent])
+
+
+class Recommender(nn.Module):
+    """Base of every model: takes in training data, then ranks.
+
+    Models that learn by gradients also have ``training_loss`` (see
+    `vlmrec.core.protocols.Trainable`) and say how their batches look.
+    """
+
+    max_len: int
+
+    @abstractmethod
+    def prepare(self, training: TrainingData) -> None:
+        """Takes in what is counted or looked up rather than learned."""
+
+    @abstractmethod
+    def ranker(self, item_vectors: Tensor | None = None) -> Ranker:
+        """Returns a frozen view for ranking.
+
+        Args:
+            item_vectors: ``[I' + 1, D]`` to rank with instead of the model's own (stored, or
+                extended by new items); models without item vectors take none.
+        """
+
+    def content_vectors(self, content: Mapping[str, RawContent]) -> Tensor | None:
+        """Returns ``[n, D]`` vectors of items known only by content, None if it cannot."""
+        del content
+        return None
+
+
+class ModelSpec(StrictConfig):
+    """Base of every model's specification."""
+
+    name: ClassVar[str]
+    """What the command line and run folders call it."""
+    summary: ClassVar[str]
+    """One line for `--help` and the report."""
+
+    def content(self) -> dict[str, str]:
+        """Returns which frozen vectors are needed: modality -> encoder or vector file."""
+        return {}
+
+    @abstractmethod
+    def build(self, shape: CatalogShape) -> Recommender:
+        """Returns the model with weights not yet drawn."""
+
+    def describe_loss(self) -> str:
+        """Returns the loss and its negatives, for the caption of every table."""
+        return "none (counted, not trained)"
+
+
+def initialise(model: nn.Module, streams: Streams) -> None:
+    """Draws all weights from a named stream: matrices normal(0, .02), biases 0, norms 1."""
+    generator = streams.torch("init")
+    for module in model.modules():
+        for name, weight in module.named_parameters(recurse=False):
+            with torch.no_grad():
+                if isinstance(module, nn.LayerNorm):
+                    weight.fill_(1.0 if name == "weight" else 0.0)
+                elif weight.dim() >= 2:
+                    weight.normal_(0.0, 0.02, generator=generator)
+                elif name == "bias":
+                    weight.zero_()
