@@ -1,0 +1,83 @@
+"""`vlmrec`: registers the verbs and turns errors into messages and exit codes.
+
+0 = done; 2 = the input or configuration is wrong (one message); 130 = Ctrl-C, all saved;
+anything else escapes as a traceback and exits with 1.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from vlmrec.core.errors import VlmrecError
+
+
+def build_app() -> typer.Typer:
+    """Returns the command line application."""
+    from vlmrec.cli.add_items import add_items
+    from vlmrec.cli.demo import demo
+    from vlmrec.cli.doctor import doctor
+    from vlmrec.cli.embed import embed
+    from vlmrec.cli.evaluate import evaluate
+    from vlmrec.cli.inspect import inspect
+    from vlmrec.cli.prepare import build_prepare_app
+    from vlmrec.cli.recommend import recommend
+    from vlmrec.cli.train import train
+
+    app = typer.Typer(
+        name="vlmrec",
+        help="Multimodal sequential recommendation: from raw logs, texts and pictures to a "
+        "measured next-item recommendation.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    app.callback()(_options)
+    app.command()(demo)
+    app.add_typer(build_prepare_app(), name="prepare")
+    app.command()(inspect)
+    app.command()(embed)
+    app.command()(train)
+    app.command()(evaluate)
+    app.command()(recommend)
+    app.command("add-items")(add_items)
+    app.command()(doctor)
+    return app
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"vlmrec {installed('vlmrec')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        build_app()(standalone_mode=True)
+    except VlmrecError as error:
+        _say(f"Error: {error.problem}")
+        if error.fix:
+            _say(f"       {error.fix}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _say("Interrupted. What was done is saved; the same command goes on from there.")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away, as `head` does
+        sys.exit(0)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

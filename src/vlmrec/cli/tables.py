@@ -1,0 +1,73 @@
+"""How the command line prints runs, evaluations and recommendations."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from vlmrec.core.columns import ITEM_ID, RANK, SCORE, TITLE
+from vlmrec.pipeline.evaluation import SplitEvaluation
+
+_SHOWN = ("NDCG@10", "Recall@10", "MRR@10")
+
+
+def print_run(info: Mapping[str, Any], folder: Path) -> None:
+    """Prints the figures in a run's record and where it is."""
+    console = Console(highlight=False)
+    _print_metrics(console, info, info["metrics"])
+    facts = info["training"]
+    text = f"{facts['parameters']:,} parameters, {facts['wall_seconds']:.0f} s in all"
+    if "epochs" in facts:
+        best = "never" if facts["best_valid"] is None else f"epoch {facts['best_epoch']}"
+        text = f"best {best} of {facts['epochs']}; {text}"
+    console.print(f"{text}, peak memory {facts['peak_memory_mib']:.0f} MiB")
+    console.print(f"Run folder: [bold]{escape(str(folder))}[/]")
+
+
+def print_evaluation(info: Mapping[str, Any], measured: SplitEvaluation) -> None:
+    """Prints what was measured on a split, anchors and slices included."""
+    console = Console(highlight=False)
+    _print_metrics(console, info, measured.to_json())
+    console.print(str(measured.test), markup=False, soft_wrap=True)
+
+
+def print_recommendations(table: pl.DataFrame) -> None:
+    """Prints one person's list."""
+    shown = Table(box=None, pad_edge=False)
+    shown.add_column("rank", justify="right")
+    shown.add_column(ITEM_ID)
+    shown.add_column("score", justify="right")
+    shown.add_column("title")
+    for row in table.iter_rows(named=True):
+        title = escape(row[TITLE] or "")
+        shown.add_row(str(row[RANK]), escape(row[ITEM_ID]), f"{row[SCORE]:.3f}", title)
+    Console(highlight=False).print(shown)
+
+
+def _print_metrics(console: Console, info: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+    test = metrics["test"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model")
+    table.add_column("loss")
+    for name in _SHOWN:
+        table.add_column(name, justify="right")
+    anchors = {name: ("none", one) for name, one in metrics["anchors"].items()}
+    rows = {info["model"]: (info["loss"], test), **anchors}
+    if "test_among_all" in metrics:
+        rows[f"{info['model']}, among all items"] = (info["loss"], metrics["test_among_all"])
+    for name, (loss, one) in rows.items():
+        cells = [_cell(one["metrics"].get(metric)) for metric in _SHOWN]
+        table.add_row(escape(name), loss, *cells)
+    console.print(table)
+    n = test["n_resamples"]
+    console.print(f"{test['protocol']} {info['split']['name']}; 95 % intervals from {n} resamples.")
+
+
+def _cell(value: Mapping[str, float] | None) -> str:
+    if value is None:
+        return ""
+    return f"{value['mean']:.4f} ({value['low']:.4f} to {value['high']:.4f})"

@@ -1,0 +1,1 @@
+"""The front door: fit, evaluate, recommend, add items; what the command line calls."""

@@ -1,0 +1,122 @@
+"""Products that appeared after training: recommendable at once, without training again."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import torch
+
+from vlmrec.core.columns import ITEM_ID, TITLE
+from vlmrec.core.errors import ArtifactError, ConfigError, DataError
+from vlmrec.data.catalog import Catalog, complete_table, match_pictures
+from vlmrec.data.frames import Frame, to_polars
+from vlmrec.items.cache import VectorCache
+from vlmrec.items.content_tower import RawContent
+from vlmrec.pipeline.content import gather_content, is_vector_file, raw
+from vlmrec.pipeline.run import Run
+
+
+def add_items(
+    run: Run | str | os.PathLike[str],
+    items: Frame,
+    images: str | os.PathLike[str] | None = None,
+    *,
+    cache: VectorCache | None = None,
+) -> Run:
+    """Returns the run with more items, embedded from their words and pictures.
+
+    The new items can be recommended and can stand in histories at once. Store the result with
+    ``save``.
+
+    Args:
+        run: A run of a content model, or its folder.
+        items: ``item_id`` and, as far as there are any, the columns the model read in training
+            (``title``, ``description``, ...) and ``image``.
+        images: Folder that image paths are relative to; without an ``image`` column pictures
+            are found by ``<item_id>.<suffix>``.
+        cache: Where frozen vectors are kept; default: the user's cache folder.
+
+    Raises:
+        ConfigError: The model knows items by id only.
+        DataError: An id is already known, or an item has neither text nor picture.
+        ArtifactError: The encoder is not the one that the run was trained with.
+    """
+    run = run if isinstance(run, Run) else Run.load(Path(run))
+    wanted = run.spec.content()
+    vectors = run.item_vectors
+    if not wanted or vectors is None:
+        raise ConfigError(
+            f"The model '{run.spec.name}' knows items by id only; it cannot place new ones.",
+            "Train a content model, such as sasrec-content.",
+        )
+    catalog = _new_catalog(run, items, images)
+    names = catalog.table[ITEM_ID].to_list()
+    content = _content(run, wanted, catalog, names, cache)
+    lost = ~torch.stack([one.present for one in content.values()]).any(dim=0)
+    if bool(lost.any()):
+        name = names[int(lost.nonzero()[0])]
+        raise DataError(
+            f"Item '{name}' has none of what the model reads ({', '.join(content)}).",
+            "Give it a text or a readable picture.",
+        )
+    added = run.model.content_vectors(content)
+    if added is None:
+        raise ConfigError(f"The model '{run.spec.name}' cannot place new items.")
+    table = pl.concat(
+        [run.items, catalog.table.select(ITEM_ID, TITLE).with_columns(n_train=pl.lit(0))],
+        how="vertical_relaxed",
+    )
+    return replace(run, item_vectors=torch.cat([vectors, added]), items=table)
+
+
+def _new_catalog(run: Run, items: Frame, images: str | os.PathLike[str] | None) -> Catalog:
+    table = to_polars(items, "items")
+    if ITEM_ID not in table.columns or not table.height:
+        raise DataError(
+            f"The new items need a column '{ITEM_ID}' and at least one row; "
+            f"given were {table.height} rows with {table.columns}."
+        )
+    table = complete_table(table, pl.Series([], dtype=pl.String))
+    known = run.vocabulary.to_internal(table[ITEM_ID])
+    if known.any():
+        name = table[ITEM_ID][int(known.nonzero()[0][0])]
+        raise DataError(f"Item '{name}' is already known to the run.", "Leave it out.")
+    root = None if images is None else Path(images)
+    if root is not None:
+        table = match_pictures(table, root)
+    return Catalog(table, root)
+
+
+def _content(
+    run: Run,
+    wanted: dict[str, str],
+    catalog: Catalog,
+    names: list[str],
+    cache: VectorCache | None,
+) -> dict[str, RawContent]:
+    files = [source for source in wanted.values() if is_vector_file(source)]
+    if files:
+        raise ConfigError(
+            f"The run was trained on vectors from the file '{files[0]}', not on an encoder; "
+            "new items cannot be embedded.",
+            "Train with an encoder, such as text=compact.",
+        )
+    content = {}
+    for modality, source in wanted.items():
+        has = any(catalog.texts()) if modality == "text" else any(catalog.image_paths())
+        record = run.info["content"][modality]
+        if not has:
+            n = len(names) + 1
+            empty = torch.zeros(n, dtype=torch.bool)
+            content[modality] = RawContent(torch.zeros(n, record["width"]), empty)
+            continue
+        found = gather_content({modality: source}, catalog, names, cache=cache or VectorCache())
+        if found[modality].identity != record["identity"]:
+            raise ArtifactError(
+                f"The {modality} encoder '{source}' is not the one the run was trained with: "
+                "its weights or settings differ.",
+                "Use the same version of the encoder.",
+            )
+        content.update(raw(found))
+    return {name: RawContent(one.vectors[1:], one.present[1:]) for name, one in content.items()}

@@ -1,0 +1,134 @@
+"""Measuring a run on a split: the same protocol, slices and anchors for every model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vlmrec.core.errors import ArtifactError
+from vlmrec.core.protocols import Ranker
+from vlmrec.data.splits import Cases, Split
+from vlmrec.evaluate.evaluation import Evaluation, evaluate_ranker
+from vlmrec.evaluate.slices import popularity_slices
+from vlmrec.models.item_knn import ItemKNN
+from vlmrec.models.popularity import Popularity
+from vlmrec.models.spec import CatalogShape, ModelSpec, TrainingData
+from vlmrec.pipeline.run import Run
+
+_KNN_ITEMS_AT_MOST = 60_000
+"""Beyond this catalogue size the item-kNN anchor is left out: all pairs of items are compared."""
+
+
+@dataclass(frozen=True)
+class SplitEvaluation:
+    """All that was measured on one split.
+
+    Attributes:
+        test: The model on the test cases, ranked as the split says.
+        test_among_all: The same cases among the whole catalogue; only for splits that restrict
+            the candidates.
+        anchors: Popularity and item-kNN on the same cases, the bar that any model has to clear.
+    """
+
+    test: Evaluation
+    test_among_all: Evaluation | None
+    anchors: Mapping[str, Evaluation]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns everything as plain JSON values."""
+        result: dict[str, Any] = {
+            "test": self.test.to_json(),
+            "anchors": {name: one.to_json() for name, one in self.anchors.items()},
+        }
+        if self.test_among_all is not None:
+            result["test_among_all"] = self.test_among_all.to_json()
+        return result
+
+
+def evaluate(run: Run, cases: Cases, *, filter_seen: bool = False, seed: int = 0) -> Evaluation:
+    """Returns how well a run ranks the targets of `cases` among the whole catalogue.
+
+    Args:
+        run: A trained model.
+        cases: ``split.valid`` or ``split.test`` of the dataset it was trained on.
+        filter_seen: Leave items of the history out of the ranking.
+        seed: Of the bootstrap intervals.
+
+    Raises:
+        ArtifactError: The cases name items that the run does not know.
+    """
+    ranker = run.ranker()
+    if len(cases) and int(cases.targets.max()) > ranker.n_items:
+        raise ArtifactError("The cases belong to another dataset than the run.")
+    counts = np.concatenate([[0], run.items["n_train"].to_numpy()])
+    slices = popularity_slices(counts, cases.targets)
+    return evaluate_ranker(ranker, cases, filter_seen=filter_seen, slices=slices, seed=seed)
+
+
+def evaluate_split(
+    ranker: Ranker, split: Split, *, filter_seen: bool = False, anchors: bool = True
+) -> SplitEvaluation:
+    """Returns the test figures of a ranker, with popularity and item-kNN beside them.
+
+    Args:
+        ranker: A frozen view of a model.
+        split: Whose test cases are ranked.
+        filter_seen: Leave items of the history out of the ranking.
+        anchors: Also measure popularity and item-kNN.
+    """
+    slices = popularity_slices(split.train.item_counts(split.dataset.n_items), split.test.targets)
+
+    def measured(view: Ranker, pool: np.ndarray | None) -> Evaluation:
+        return evaluate_ranker(
+            view, split.test, filter_seen=filter_seen, candidates=pool, slices=slices
+        )
+
+    pool = split.test_candidates
+    bars = _anchors(split) if anchors else {}
+    return SplitEvaluation(
+        test=measured(ranker, pool),
+        test_among_all=None if pool is None else measured(ranker, None),
+        anchors={name: measured(one, pool) for name, one in bars.items()},
+    )
+
+
+def require_same_data(info: Mapping[str, Any], split: Split) -> None:
+    """Raises ArtifactError when a run was trained on another dataset or split.
+
+    Args:
+        info: The run's record.
+        split: What it is about to be measured on.
+    """
+    if info["dataset"]["fingerprint"] != split.dataset.fingerprint:
+        raise ArtifactError(
+            f"The run was trained on a dataset with fingerprint "
+            f"{info['dataset']['fingerprint']}; this one has {split.dataset.fingerprint}.",
+            "Give the dataset it was trained on with --data.",
+        )
+    if info["split"]["fingerprint"] != split.fingerprint:
+        raise ArtifactError(
+            f"The run was trained on another {info['split']['name']} split of this dataset."
+        )
+
+
+def counted(spec: ModelSpec, split: Split) -> Ranker:
+    """Returns a ranker of a model that is counted, not trained."""
+    model = spec.build(CatalogShape(split.dataset.n_items))
+    model.prepare(training_data(split))
+    return model.ranker()
+
+
+def training_data(split: Split) -> TrainingData:
+    """Returns what a model without content may learn from."""
+    n_items = split.dataset.n_items
+    known = split.training_items
+    known = np.arange(1, n_items + 1, dtype=np.int64) if known is None else known
+    return TrainingData(split.train, CatalogShape(n_items), known)
+
+
+def _anchors(split: Split) -> dict[str, Ranker]:
+    bars: dict[str, Ranker] = {Popularity.name: counted(Popularity(), split)}
+    if split.dataset.n_items <= _KNN_ITEMS_AT_MOST:
+        bars[ItemKNN.name] = counted(ItemKNN(), split)
+    return bars

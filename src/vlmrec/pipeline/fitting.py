@@ -1,0 +1,270 @@
+"""From a specification and a split to a trained, measured run."""
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import shutil
+import time
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+
+from vlmrec.bundle import is_complete
+from vlmrec.core.columns import ITEM_ID, TITLE
+from vlmrec.core.device import choose_device
+from vlmrec.core.errors import DataError
+from vlmrec.core.files import explain_os_error, read_json_object, write_json
+from vlmrec.core.protocols import Ranker
+from vlmrec.core.random import Streams
+from vlmrec.data.batches import NextItemBatches
+from vlmrec.data.negatives import UniformNegatives
+from vlmrec.data.splits import Split
+from vlmrec.evaluate.evaluation import evaluate_ranker
+from vlmrec.items.cache import VectorCache
+from vlmrec.items.content import ContentVectors
+from vlmrec.models.sequence import SequenceRecommender
+from vlmrec.models.spec import ModelSpec, Recommender, TrainingData, initialise
+from vlmrec.pipeline.content import describe, gather_content, raw
+from vlmrec.pipeline.evaluation import SplitEvaluation, evaluate_split, training_data
+from vlmrec.pipeline.run import Run, vectors_of
+from vlmrec.train.loop import TrainingResult, train
+from vlmrec.train.options import TrainOptions
+
+_CONFIG = "config.json"
+
+
+def fit(
+    spec: ModelSpec,
+    split: Split,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    options: TrainOptions | None = None,
+    overwrite: bool = False,
+    filter_seen: bool = False,
+    cache: VectorCache | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Trains a model, measures it on the test cases, and returns (and stores) the run.
+
+    A run that was killed is continued when the same call is made again, and ends with the same
+    weights, on a CPU to the last bit.
+
+    Args:
+        spec: Which model, with its hyper-parameters.
+        split: What to learn from, choose by and test on.
+        out: Run folder; without it nothing is stored and nothing can be resumed.
+        options: How long and how fast.
+        overwrite: Replace a run that is already in `out`.
+        filter_seen: Leave items of the history out when the test cases are ranked.
+        cache: Where frozen vectors are kept; default: the user's cache folder.
+        quiet: Say nothing on stderr.
+
+    Raises:
+        DataError: `out` is taken, read-only, or the disk is full.
+        ConfigError: An option does not go with the data.
+        KeyboardInterrupt: After Ctrl-C, when everything was saved.
+    """
+    options = options or TrainOptions()
+    started = time.perf_counter()
+    folder = None if out is None else Path(out)
+    device = choose_device(options.device)
+    dataset = split.dataset
+    wanted = spec.content()
+    content = gather_content(
+        wanted,
+        dataset.catalog,
+        dataset.items.names.to_list(),
+        cache=cache or VectorCache(),
+        device=device.device,
+    )
+    config = _config(spec, options, split, content)
+    if folder is not None and PartialState().is_main_process:
+        _open_folder(folder, config, overwrite=overwrite)
+    model, data = _build(spec, options, split, content)
+    result = _train(model, spec, options, split, data, folder, config["hash"], quiet)
+    model = model.cpu()
+    ranker = model.ranker()
+    measured = evaluate_split(ranker, split, filter_seen=filter_seen)
+    info = {
+        **config,
+        "content": describe(wanted, content),
+        "loss": spec.describe_loss(),
+        "device": str(device.device),
+        "metrics": measured.to_json(),
+        "training": _training_facts(result, model, time.perf_counter() - started),
+        "versions": _versions(),
+    }
+    run = Run(spec, model, vectors_of(ranker), _items(split), info, folder)
+    run = replace(run, ranks=_ranks(split, measured))
+    if folder is not None and PartialState().is_main_process:
+        run.save(folder)
+        for path in folder.glob("checkpoint-*"):
+            shutil.rmtree(path)
+    return run
+
+
+def _build(
+    spec: ModelSpec, options: TrainOptions, split: Split, content: dict[str, ContentVectors]
+) -> tuple[Recommender, TrainingData]:
+    plain = training_data(split)
+    shape = replace(plain.shape, widths={name: one.width for name, one in content.items()})
+    data = replace(plain, shape=shape, content=raw(content))
+    model = spec.build(shape)
+    initialise(model, Streams(options.seed))
+    model.prepare(data)
+    return model, data
+
+
+def _train(
+    model: Recommender,
+    spec: ModelSpec,
+    options: TrainOptions,
+    split: Split,
+    data: TrainingData,
+    folder: Path | None,
+    config_hash: str,
+    quiet: bool,
+) -> TrainingResult | None:
+    if not isinstance(model, SequenceRecommender):
+        return None
+    objective = model.objective
+    needs = objective.n_negatives > 0
+    batches = NextItemBatches(
+        split.train,
+        model.max_len,
+        options.batch_size,
+        Streams(options.seed),
+        UniformNegatives.over(data.training_items, split.train) if needs else None,
+        objective.n_negatives,
+        objective.shared_negatives,
+    )
+
+    def validate(ranker: Ranker) -> float:
+        found = evaluate_ranker(
+            ranker,
+            split.valid,
+            metrics=[options.valid_metric],
+            candidates=split.training_items,
+            n_resamples=1,
+        )
+        return next(iter(found.metrics.values())).mean
+
+    return train(
+        model,
+        batches,
+        validate,
+        options,
+        label=spec.name,
+        folder=folder,
+        config_hash=config_hash,
+        quiet=quiet,
+    )
+
+
+def _config(
+    spec: ModelSpec, options: TrainOptions, split: Split, content: dict[str, ContentVectors]
+) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "model": spec.name,
+        "spec": spec.model_dump(mode="json"),
+        "options": options.model_dump(mode="json", exclude={"device", "tensorboard"}),
+        "seed": options.seed,
+        "shape": {
+            "n_items": split.dataset.n_items,
+            "widths": {name: one.width for name, one in content.items()},
+        },
+        "dataset": {"fingerprint": split.dataset.fingerprint, "folder": _folder_of(split)},
+        "split": {"name": split.name, "fingerprint": split.fingerprint, "notes": split.notes},
+    }
+    identities = {name: one.identity for name, one in content.items()}
+    guarded = [config["model"], config["spec"], config["options"], split.fingerprint, identities]
+    text = json.dumps(guarded, sort_keys=True)
+    config["hash"] = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return config
+
+
+def _folder_of(split: Split) -> str | None:
+    root = split.dataset.catalog.root
+    return None if root is None else str(root.resolve())
+
+
+def _open_folder(folder: Path, config: dict[str, Any], *, overwrite: bool) -> None:
+    """Makes the run folder, or checks that what is in it may be continued or replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"The output '{folder}' is a file; a folder was expected.")
+    ours = (folder / _CONFIG).is_file()
+    if folder.is_dir() and any(folder.iterdir()):
+        if not ours:
+            raise DataError(
+                f"The output folder '{folder}' exists and holds something else than a run.",
+                "Choose another --out.",
+            )
+        if overwrite:
+            shutil.rmtree(folder)
+        elif is_complete(folder):
+            raise DataError(
+                f"The output folder '{folder}' holds a finished run.",
+                "Choose another --out, or replace it with --overwrite.",
+            )
+        elif read_json_object(folder / _CONFIG).get("hash") != config["hash"]:
+            raise DataError(
+                f"The output folder '{folder}' holds an unfinished run of another model, "
+                "dataset or configuration.",
+                "Choose another --out, or replace it with --overwrite.",
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        explain_os_error(error, folder)
+    write_json(folder / _CONFIG, config)
+
+
+def _items(split: Split) -> Any:
+    counts = split.train.item_counts(split.dataset.n_items)[1:]
+    table = split.dataset.catalog.table.select(ITEM_ID, TITLE)
+    return table.with_columns(n_train=np.asarray(counts))
+
+
+def _ranks(split: Split, measured: SplitEvaluation) -> Any:
+    from vlmrec.core.columns import USER_ID
+
+    table = measured.test.cases
+    users = split.dataset.users.to_external(table[USER_ID].to_numpy())
+    items = split.dataset.items.to_external(table[ITEM_ID].to_numpy())
+    import polars as pl
+
+    return table.with_columns(pl.Series(USER_ID, users), pl.Series(ITEM_ID, items))
+
+
+def _training_facts(
+    result: TrainingResult | None, model: Recommender, wall_seconds: float
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "wall_seconds": round(wall_seconds, 2),
+        "peak_memory_mib": round(_peak_memory() / 2**20, 1),
+        "threads": torch.get_num_threads(),
+    }
+    if result is not None:
+        facts["epochs"] = result.progress.epoch
+        facts["best_epoch"] = result.progress.best_epoch + 1
+        facts["best_valid"] = result.progress.best
+        facts["training_seconds"] = round(result.progress.seconds, 2)
+    return facts
+
+
+def _peak_memory() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024  # Linux counts in KiB
+
+
+def _versions() -> dict[str, str]:
+    names = ("vlmrec", "torch", "numpy", "polars", "accelerate", "safetensors")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}

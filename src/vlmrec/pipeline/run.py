@@ -1,0 +1,88 @@
+"""A trained model with all that belongs to it, in memory or in a run folder."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from vlmrec.bundle import Bundle, read_bundle, write_bundle
+from vlmrec.core.columns import ITEM_ID
+from vlmrec.core.errors import ArtifactError
+from vlmrec.core.protocols import Ranker
+from vlmrec.data.vocabulary import Vocabulary
+from vlmrec.models import model_class
+from vlmrec.models.spec import CatalogShape, ModelSpec, Recommender
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained model, the items it knows, and the record of how it came about.
+
+    Attributes:
+        spec: The model's specification.
+        model: The trained model.
+        item_vectors: ``[I + 1, D]`` in model space (with items added after training), or None.
+        items: One row an item in internal order: ``item_id``, ``title``, ``n_train``.
+        info: Configuration, versions, fingerprints, figures: what ``run.json`` holds.
+        folder: Where it is stored, if it is.
+        ranks: One row a test case, or None.
+    """
+
+    spec: ModelSpec
+    model: Recommender
+    item_vectors: Tensor | None
+    items: pl.DataFrame
+    info: dict[str, Any]
+    folder: Path | None = None
+    ranks: pl.DataFrame | None = None
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """External and internal item ids."""
+        return Vocabulary(self.items[ITEM_ID], "item")
+
+    def ranker(self) -> Ranker:
+        """Returns the one view that evaluation, recommendation, index and service share."""
+        return self.model.ranker(self.item_vectors)
+
+    def save(self, folder: Path) -> None:
+        """Writes the run folder.
+
+        Raises:
+            DataError: The folder is read-only or the disk is full.
+        """
+        weights = dict(self.model.state_dict())
+        bundle = Bundle(self.info, weights, self.item_vectors, self.items, self.ranks)
+        write_bundle(folder, bundle)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> "Run":
+        """Returns the run in a folder; needs nothing else of the project's data.
+
+        Raises:
+            ArtifactError: The folder holds no finished run, or a file is damaged.
+        """
+        path = Path(folder)
+        bundle = read_bundle(path)
+        spec = model_class(str(bundle.info["model"])).parse(bundle.info["spec"], f"'{path}'")
+        shape = CatalogShape(bundle.info["shape"]["n_items"], bundle.info["shape"]["widths"])
+        model = spec.build(shape)
+        try:
+            model.load_state_dict(bundle.weights)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise ArtifactError(
+                f"The weights in '{path}' do not fit the model in its run.json: {reason}"
+            ) from None
+        model.eval()
+        return cls(spec, model, bundle.item_vectors, bundle.items, bundle.info, path, bundle.ranks)
+
+
+def vectors_of(ranker: Ranker) -> Tensor | None:
+    """Returns a copy of a ranker's item vectors, None where it has none."""
+    vectors = getattr(ranker, "item_vectors", None)
+    return vectors.detach().cpu().clone() if isinstance(vectors, torch.Tensor) else None
