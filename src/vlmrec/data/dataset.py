@@ -16,6 +16,7 @@ from vlmrec.core.files import atomic_folder, read_json_object, write_json
 from vlmrec.data.catalog import Catalog, complete_table, match_pictures
 from vlmrec.data.frames import Frame, ordered_interactions, to_polars
 from vlmrec.data.parquet_log import read_log
+from vlmrec.data.parquet_write import write_table
 from vlmrec.data.sequences import Sequences
 from vlmrec.data.splits import ColdItemOptions, GlobalTimeOptions, Split
 from vlmrec.data.vocabulary import Vocabulary
@@ -181,11 +182,11 @@ class Dataset:
             stored = replace(
                 self, catalog=catalog, fingerprint=_fingerprint_of(self, catalog.table)
             )
-            stored.to_interactions().write_parquet(temporary / "interactions.parquet")
-            catalog.table.write_parquet(temporary / "items.parquet")
+            write_table(stored.to_interactions(), temporary / "interactions.parquet")
+            write_table(catalog.table, temporary / "items.parquet")
             self.sequences.write(temporary / "sequences")
             names = self.users.names.rename(USER_ID).to_frame()
-            names.write_parquet(temporary / "sequences" / "users.parquet")
+            write_table(names, temporary / "sequences" / "users.parquet")
             write_json(temporary / "manifest.json", stored.describe(source))
         return Dataset.load(target)
 

@@ -1,0 +1,242 @@
+"""`vlmrec prepare`: raw files -> dataset folder, and what was dropped on the way and why."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vlmrec.core.files import refuse_existing, sha256_of
+from vlmrec.data.cleaning import CleaningOptions, RepeatsRule, clean
+from vlmrec.data.dataset import Dataset
+from vlmrec.data.notes import Note
+from vlmrec.data.sources.columns_guess import ColumnNames
+from vlmrec.data.sources.files import FileSource, read_files
+from vlmrec.data.sources.raw_tables import RawTables
+from vlmrec.data.sources.sequence_lines import read_sequences
+
+_CLEANING, _COLUMNS, _READING = "What is left out", "Columns", "Reading"
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Dataset folder to write.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the dataset folder where it exists.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+MinUser = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Drop users with fewer events; with --min-item again and again until both hold.",
+        rich_help_panel=_CLEANING,
+    ),
+]
+MinItem = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Drop items with fewer events, from the catalogue too.",
+        rich_help_panel=_CLEANING,
+    ),
+]
+MinHistory = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Drop users with fewer events; leave-one-out needs 3.",
+        rich_help_panel=_CLEANING,
+    ),
+]
+Repeats = Annotated[
+    RepeatsRule,
+    typer.Option(
+        help="Of several events of one user with one item, which to keep (keep = all).",
+        rich_help_panel=_CLEANING,
+    ),
+]
+MinRating = Annotated[
+    float | None,
+    typer.Option(help="Drop interactions with a lower rating.", rich_help_panel=_CLEANING),
+]
+DropInvalid = Annotated[
+    bool,
+    typer.Option(
+        "--drop-invalid",
+        help="Drop rows without id or readable time (and count them) instead of stopping.",
+        rich_help_panel=_CLEANING,
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="Encoding of text files; default: found out.", rich_help_panel=_READING),
+]
+Separator = Annotated[
+    str | None,
+    typer.Option(help="Separator of text files; default: found out.", rich_help_panel=_READING),
+]
+LogFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--interactions", help="A file that holds interactions.", rich_help_panel=_READING
+    ),
+]
+ItemFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--items", help="A file that holds items.", rich_help_panel=_READING),
+]
+UserColumn = Annotated[str | None, typer.Option(help="The users.", rich_help_panel=_COLUMNS)]
+ItemColumn = Annotated[str | None, typer.Option(help="The items.", rich_help_panel=_COLUMNS)]
+RatingColumn = Annotated[str | None, typer.Option(help="Ratings.", rich_help_panel=_COLUMNS)]
+TitleColumn = Annotated[str | None, typer.Option(help="Titles.", rich_help_panel=_COLUMNS)]
+DescriptionColumn = Annotated[
+    str | None, typer.Option(help="Descriptions.", rich_help_panel=_COLUMNS)
+]
+ImageColumn = Annotated[
+    str | None, typer.Option(help="Paths of pictures.", rich_help_panel=_COLUMNS)
+]
+
+
+def build_prepare_app() -> typer.Typer:
+    """Returns the application with one sub-verb for each kind of source."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        help="Turn raw files into a dataset folder, and say what was dropped and why.",
+    )
+    app.command("files")(prepare_files)
+    app.command("sequences")(prepare_sequences)
+    return app
+
+
+def prepare_files(
+    out: Out,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="CSV, TSV, JSON Lines (also .gz) or Parquet files."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of pictures: <item_id>.jpg, or as the image column says."),
+    ] = None,
+    interactions: LogFiles = None,
+    items: ItemFiles = None,
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    time_column: Annotated[
+        str | None, typer.Option("--time", help="The times.", rich_help_panel=_COLUMNS)
+    ] = None,
+    rating: RatingColumn = None,
+    title: TitleColumn = None,
+    description: DescriptionColumn = None,
+    image: ImageColumn = None,
+    min_user: MinUser = 1,
+    min_item: MinItem = 1,
+    min_history: MinHistory = 3,
+    repeats: Repeats = "keep",
+    min_rating: MinRating = None,
+    drop_invalid: DropInvalid = False,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Turn your own tables (and pictures) into a dataset folder.
+
+    Which file holds interactions and which items, and which column is what, is guessed from
+    the names and said; the options under Columns take precedence (a number counts columns).
+    """
+    refuse_existing(out, overwrite=overwrite)
+    source = FileSource(
+        paths=tuple(paths or ()),
+        interactions=tuple(interactions or ()),
+        items=tuple(items or ()),
+        images=images,
+        names=ColumnNames(
+            user=user,
+            item=item,
+            time=time_column,
+            rating=rating,
+            title=title,
+            description=description,
+            image=image,
+        ),
+        encoding=encoding,
+        separator=separator,
+        drop_invalid=drop_invalid,
+    )
+    cleaning = CleaningOptions(
+        min_rating=min_rating,
+        repeats=repeats,
+        min_user=min_user,
+        min_item=min_item,
+        min_history=min_history,
+    )
+    files = [*source.paths, *source.interactions, *source.items]
+    _write("files", files, read_files(source), cleaning, out, overwrite, as_json)
+
+
+def prepare_sequences(
+    path: Annotated[Path, typer.Argument(help="Text file: user item item ... in each line.")],
+    out: Out,
+    min_user: MinUser = 1,
+    min_item: MinItem = 1,
+    min_history: MinHistory = 3,
+    repeats: Repeats = "keep",
+    encoding: Encoding = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Turn lines of `user item item ...` (oldest first) into a dataset folder.
+
+    Such files have no times: the time of an event is its position in the line.
+    """
+    refuse_existing(out, overwrite=overwrite)
+    cleaning = CleaningOptions(
+        repeats=repeats, min_user=min_user, min_item=min_item, min_history=min_history
+    )
+    raw = read_sequences(path, encoding)
+    _write("sequences", [path], raw, cleaning, out, overwrite, as_json)
+
+
+def _write(
+    kind: str,
+    files: list[Path],
+    raw: RawTables,
+    cleaning: CleaningOptions,
+    out: Path,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    tables = clean(raw, cleaning)
+    del raw
+    source: dict[str, Any] = {
+        "kind": kind,
+        "files": [
+            {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            for path in files
+        ],
+        "cleaning": cleaning.model_dump(),
+        "notes": [note.as_dict() for note in tables.notes],
+    }
+    dataset = Dataset.from_frames(tables.interactions, tables.items, tables.images)
+    saved = dataset.save(out, overwrite=overwrite, source=source)
+    if as_json:
+        typer.echo(json.dumps({"folder": str(out), **saved.manifest}, indent=2))
+        return
+    _print_report(saved, out, tables.notes)
+
+
+def _print_report(dataset: Dataset, out: Path, notes: tuple[Note, ...]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    styles = {"took": "cyan", "changed": "blue", "kept": "green", "dropped": "yellow"}
+    console = Console(soft_wrap=True, highlight=False)
+    for note in notes:
+        style = styles.get(note.kind, "bold red")
+        console.print(f"[{style}]{note.kind:>8}[/]  {escape(note.sentence)}")
+    counts = dataset.manifest["counts"]
+    console.print(
+        f"\n[bold]{escape(str(out))}[/]: {counts['users']:,} users, {counts['items']:,} items, "
+        f"{counts['interactions']:,} interactions; {counts['items_with_text']:,} items with text, "
+        f"{counts['items_with_image']:,} with a picture."
+    )
+    console.print(f"Look at it with: vlmrec inspect {escape(str(out))}")

@@ -1,0 +1,143 @@
+"""Every line of a text table is counted: one that does not fit is an error with its number."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vlmrec.core.errors import DataError
+from vlmrec.data.notes import amount
+from vlmrec.data.sources.delimited_layout import SEPARATORS, Layout, split_lines
+from vlmrec.data.sources.text_encoding import TextFacts, chunks, open_text
+
+PLAIN_SEPARATOR = "\x1f"
+"""Between the fields of a rewritten file; it occurs in no text that people write."""
+
+
+@dataclass(frozen=True)
+class LineCount:
+    """What was counted in a file.
+
+    Attributes:
+        records: Lines with fields, the header among them.
+        blank: Lines with nothing.
+        one_line_each: Whether record k stands on line k.
+    """
+
+    records: int
+    blank: int
+    one_line_each: bool
+
+
+def check_lines(path: Path, layout: Layout) -> LineCount:
+    """Returns the counts of a plain UTF-8 file without quotes, separated by one character.
+
+    Raises:
+        DataError: A line has more or fewer fields than the first one.
+    """
+    n_lines, n_blank = 0, 0
+    for block in _whole_lines(path):
+        codes = np.frombuffer(block, dtype=np.uint8)
+        ends = np.flatnonzero(codes == ord("\n"))
+        marks = np.flatnonzero(codes == ord(layout.separator))
+        fields = np.diff(np.searchsorted(marks, ends), prepend=0) + 1
+        lengths = np.diff(ends, prepend=-1) - 1
+        blank = (lengths == 0) | ((lengths == 1) & (codes[ends - 1] == ord("\r")))
+        wrong = (fields != len(layout.header)) & ~blank
+        if wrong.any():
+            k = int(wrong.argmax())
+            start = 0 if k == 0 else int(ends[k - 1]) + 1
+            line = block[start : int(ends[k])].decode(errors="replace").rstrip("\r")
+            raise misfit(path, n_lines + k + 1, line, int(fields[k]), layout)
+        n_lines += len(ends)
+        n_blank += int(blank.sum())
+    return LineCount(n_lines - n_blank, n_blank, one_line_each=not n_blank)
+
+
+def rewrite(path: Path, facts: TextFacts, layout: Layout, target: Path) -> LineCount:
+    """Returns the counts of a file after writing it to `target` as plain, unquoted UTF-8.
+
+    Line ends inside fields become blanks; blank lines are left out.
+
+    Raises:
+        DataError: A line has more or fewer fields than the first one, or a quote is not closed.
+    """
+    records, blank, last = 0, 0, 0
+    with (
+        open_text(path, facts.encoding) as file,
+        target.open("w", encoding="utf-8", newline="\n") as out,
+    ):
+        for number, fields in _records(file, path, layout):
+            last = number
+            if not fields:
+                blank += 1
+                continue
+            if len(fields) != len(layout.header):
+                line = layout.separator.join(fields)
+                raise misfit(path, number, line, len(fields), layout)
+            out.write(PLAIN_SEPARATOR.join(map(_flat, fields)) + "\n")
+            records += 1
+    return LineCount(records, blank, one_line_each=last == records)
+
+
+def misfit(path: Path, number: int, line: str, n_fields: int, layout: Layout) -> DataError:
+    """Returns the error for a line that does not have as many fields as the first one."""
+    expected = len(layout.header)
+    for other, name in SEPARATORS.items():
+        rows = split_lines([line], other, layout.quoting)
+        if other != layout.separator and rows and len(rows[0]) == expected:
+            return DataError(
+                f"'{path}' mixes separators: line {number:,} is cut by {name}, the first line by "
+                f"{layout.separator_name}.",
+                "Use one separator throughout.",
+            )
+    return DataError(
+        f"Line {number:,} of '{path}' has {amount(n_fields, 'field')} where {expected} were "
+        f"expected: {line[:80]!r}.",
+        f"Fields are separated by {layout.separator_name}; quote a field that contains one, or "
+        "name the right separator with --separator.",
+    )
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks(path):
+        head, end, tail = chunk.rpartition(b"\n")
+        if end:
+            yield rest + head + end
+            rest = tail
+        else:
+            rest += tail
+    if rest:
+        yield rest + b"\n"
+
+
+def _records(file: io.TextIOWrapper, path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    if not layout.quoting:
+        for number, line in enumerate(file, start=1):
+            bare = line.rstrip("\r\n").removeprefix("\ufeff")
+            yield number, bare.split(layout.separator) if bare else []
+        return
+    reader = csv.reader(file, delimiter=layout.separator)
+    start = 1
+    try:
+        for fields in reader:
+            yield start, fields
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"Line {start:,} of '{path}' cannot be read: {error}.",
+            "A quoted field may not be closed; mend the quotes.",
+        ) from None
+
+
+def _flat(field: str) -> str:
+    if field.isprintable():
+        return field
+    return field.removeprefix("\ufeff").translate(_CONTROLS)
+
+
+_CONTROLS = str.maketrans("\n\r\x1f", "   ")

@@ -1,0 +1,116 @@
+import polars as pl
+import pytest
+from PIL import Image
+
+from vlmrec.data.dataset import Dataset
+from vlmrec.data.inspection import inspect_dataset
+from vlmrec.data.inspection_warnings import warnings_of
+from vlmrec.data.picture_survey import same_pictures, survey_pictures
+
+# u1 and u2 end with a tie, and u2 starts when u1 ends; u1 has "a" twice in the same second and
+# once more as the target; u2's target "d" is never trained on, u3's "c" once (by u4).
+EVENTS = [
+    *[("u1", "a", 10), ("u1", "a", 10), ("u1", "b", 12), ("u1", "a", 12)],
+    *[("u2", "b", 12), ("u2", "c", 30), ("u2", "d", 30)],
+    *[("u3", "a", 29), ("u3", "b", 30), ("u3", "a", 31), ("u3", "c", 32)],
+    ("u4", "c", 5),
+]
+ITEMS = pl.DataFrame(
+    {
+        "item_id": ["a", "b", "c", "d", "e"],
+        "title": ["Cup", "Cup", None, "Pot", ""],
+        "description": ["red", "red", None, None, ""],
+        "image": ["a.jpg", None, "c.jpg", None, None],
+    }
+)
+
+
+@pytest.fixture
+def found(tmp_path):
+    for name in ("a.jpg", "c.jpg"):
+        Image.new("RGB", (4, 4), "red").save(tmp_path / name)
+    log = pl.DataFrame(EVENTS, schema=["user_id", "item_id", "timestamp"], orient="row")
+    return inspect_dataset(Dataset.from_frames(log, ITEMS, tmp_path))
+
+
+def test_counts(found):
+    assert (found.users, found.items, found.interactions) == (4, 5, 12)
+    assert found.items_without_interactions == 1
+    assert (found.per_user.min, found.per_user.median, found.per_user.max) == (1, 3.5, 4)
+    assert (found.per_item.min, found.per_item.mean, found.per_item.max) == (1, 3.0, 5)
+
+
+def test_coverage_by_items_and_by_interactions(found):
+    assert found.coverage["title"].items == 3
+    assert found.coverage["title"].interaction_share == pytest.approx(9 / 12)
+    assert found.coverage["picture"].item_share == pytest.approx(2 / 5)
+    assert found.coverage["picture"].interaction_share == pytest.approx(8 / 12)
+    assert list(found.modalities.values()) == [1, 2, 1, 1]
+
+
+def test_ties_and_repeats(found):
+    assert found.time.tied_share == pytest.approx(6 / 12)
+    assert found.time.users_with_tied_end == 2
+    assert found.repeats.exact_duplicates == 1
+    assert found.repeats.repeated_pairs == 3
+    assert found.repeats.same_words == 2
+    assert found.repeats.same_picture == 2
+
+
+def test_leaks_of_leave_one_out(found):
+    tests = found.leave_one_out
+    assert tests.targets == 3
+    # Training holds u1's first two, u2's first, u3's first two and u4: its newest is 30.
+    assert tests.before_training_end == pytest.approx(1 / 3)
+    assert tests.in_history == 1
+    assert tests.unseen_in_training == 1
+
+
+def test_what_needs_attention_is_said(found):
+    said = " ".join(note.sentence for note in warnings_of(found))
+    for part in (
+        "1 interaction repeat user, item and time",
+        "for 2 of 4 users the last two tie",
+        "33.3% of the leave-one-out test targets are older",
+        "1 test target the user had before",
+        "1 test target never occur in training",
+        "3 items without a picture",
+        "2 items with the title and description of another item",
+        "2 items with the very picture of another item",
+    ):
+        assert part in said
+
+
+def test_a_clean_dataset_needs_no_attention():
+    rows = [(user, item, k) for k, item in enumerate("abc") for user in ("u", "v")]
+    log = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    said = [note.sentence for note in warnings_of(inspect_dataset(Dataset.from_frames(log)))]
+    assert all("never occur in training" in sentence for sentence in said)
+
+
+def test_odd_and_useless_pictures(tmp_path, monkeypatch):
+    Image.effect_noise((200, 200), 50).save(tmp_path / "good.jpg")
+    Image.new("CMYK", (8, 8)).save(tmp_path / "cmyk.jpg")
+    Image.new("I;16", (8, 8)).save(tmp_path / "deep.png")
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    whole = (tmp_path / "good.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) * 9 // 10])
+    (tmp_path / "words.jpg").write_bytes(b"words")
+    Image.new("1", (300, 300)).save(tmp_path / "vast.png")
+    monkeypatch.setattr("vlmrec.data.picture_survey.MAX_PIXELS", 80_000)
+    names = ["good.jpg", "cmyk.jpg", "deep.png", "moving.gif", "cut.jpg", "words.jpg", "vast.png"]
+    paths = [None, *(tmp_path / name for name in names), tmp_path / "gone.jpg"]
+    quick, full = (survey_pictures(paths, decode=decode) for decode in (False, True))
+    assert quick.oddities == {"CMYK": 1, "16-bit": 1, "animated": 1} == full.oddities
+    assert quick.problems == {"not-a-picture": 1, "gigantic": 1, "missing": 1}
+    assert full.problems == quick.problems | {"truncated": 1}
+    assert full.examples["truncated"] == "cut.jpg"
+    assert full.named == 8
+
+
+def test_same_pictures_are_told_by_their_bytes(tmp_path):
+    for name, data in {"a": b"12", "b": b"21", "c": b"12", "d": b"1"}.items():
+        (tmp_path / name).write_bytes(data)
+    paths = [tmp_path / "a", None, tmp_path / "b", tmp_path / "c", tmp_path / "d"]
+    assert same_pictures(paths) == [[0, 3]]
