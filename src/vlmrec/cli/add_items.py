@@ -22,12 +22,12 @@ def add_items(
 ) -> None:
     """Embed new products from words and pictures; no training is needed."""
     from vlmrec.core.files import atomic_folder
-    from vlmrec.data.sources.files import read_items
+    from vlmrec.data.sources.files import read_item_file
     from vlmrec.pipeline.adding import add_items as extend
     from vlmrec.pipeline.run import Run
 
     before = Run.load(run)
-    after = extend(before, read_items(items), images)
+    after = extend(before, read_item_file(items), images)
     with atomic_folder(out, overwrite=overwrite) as temporary:
         after.save(temporary)
     added = after.items.height - before.items.height

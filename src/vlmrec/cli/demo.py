@@ -1,5 +1,7 @@
 """`vlmrec demo`: the whole story on a generated shop."""
 
+import shutil
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +10,22 @@ import typer
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("demo-shop"),
+    seed: Annotated[int, typer.Option(help="Of the shop and of all training.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it.")] = False,
 ) -> None:
-    """Generate a shop, train five models on it, and write a report with pictures."""
+    """Generate a shop, train six models on it, print one table, write a report with pictures."""
+    from vlmrec.cli.tables import print_comparison
+    from vlmrec.core.files import refuse_existing
+    from vlmrec.pipeline.demo import is_demo, run_demo
+
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+    started = time.monotonic()
+    refuse_existing(out, overwrite=overwrite and is_demo(out))
+    if out.is_dir():
+        shutil.rmtree(out)
+    made = run_demo(out, seed=seed, say=say)
+    print_comparison(made.results)
+    typer.echo(f"Report: {made.report}  ({time.monotonic() - started:.0f} s)")
+    typer.echo(f"Go on with: vlmrec recommend {made.example_run} --history P0001,P0002")

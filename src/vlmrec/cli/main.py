@@ -11,6 +11,9 @@ import typer
 
 from vlmrec.core.errors import VlmrecError
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
 
 def build_app() -> typer.Typer:
     """Returns the command line application."""
@@ -67,9 +70,12 @@ def main() -> None:
         if error.fix:
             _say(f"       {error.fix}")
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as leaving:
+        # Inside a verb typer has made an exit code of the KeyboardInterrupt.
+        if isinstance(leaving, SystemExit) and leaving.code != INTERRUPTED:
+            raise
         _say("Interrupted. What was done is saved; the same command goes on from there.")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, as `head` does
         sys.exit(0)

@@ -10,14 +10,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from vlmrec.core.columns import ITEM_ID, RANK, SCORE, TITLE
+from vlmrec.evaluate.evaluation import Evaluation
 from vlmrec.pipeline.evaluation import SplitEvaluation
 
+_FILE_WIDTH = 140
 _SHOWN = ("NDCG@10", "Recall@10", "MRR@10")
 
 
 def print_run(info: Mapping[str, Any], folder: Path) -> None:
     """Prints the figures in a run's record and where it is."""
-    console = Console(highlight=False)
+    console = _console()
     _print_metrics(console, info, info["metrics"])
     facts = info["training"]
     text = f"{facts['parameters']:,} parameters, {facts['wall_seconds']:.0f} s in all"
@@ -30,9 +32,27 @@ def print_run(info: Mapping[str, Any], folder: Path) -> None:
 
 def print_evaluation(info: Mapping[str, Any], measured: SplitEvaluation) -> None:
     """Prints what was measured on a split, anchors and slices included."""
-    console = Console(highlight=False)
+    console = _console()
     _print_metrics(console, info, measured.to_json())
     console.print(str(measured.test), markup=False, soft_wrap=True)
+
+
+def print_comparison(results: Mapping[str, Evaluation]) -> None:
+    """Prints many models on the same cases, the best of each column marked."""
+    console = _console()
+    best = {m: max(one.metrics[m].mean for one in results.values()) for m in _SHOWN}
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model")
+    for name in _SHOWN:
+        table.add_column(name, justify="right")
+    for name, one in results.items():
+        cells = [
+            _cell(vars(one.metrics[m])) + ("*" if one.metrics[m].mean == best[m] else " ")
+            for m in _SHOWN
+        ]
+        table.add_row(escape(name), *cells)
+    console.print(table)
+    console.print(next(iter(results.values())).protocol, markup=False)
 
 
 def print_recommendations(table: pl.DataFrame) -> None:
@@ -45,7 +65,13 @@ def print_recommendations(table: pl.DataFrame) -> None:
     for row in table.iter_rows(named=True):
         title = escape(row[TITLE] or "")
         shown.add_row(str(row[RANK]), escape(row[ITEM_ID]), f"{row[SCORE]:.3f}", title)
-    Console(highlight=False).print(shown)
+    _console().print(shown)
+
+
+def _console() -> Console:
+    """Returns a console on stdout that never breaks a table where no terminal sets its width."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_FILE_WIDTH)
 
 
 def _print_metrics(console: Console, info: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
@@ -64,7 +90,8 @@ def _print_metrics(console: Console, info: Mapping[str, Any], metrics: Mapping[s
         table.add_row(escape(name), loss, *cells)
     console.print(table)
     n = test["n_resamples"]
-    console.print(f"{test['protocol']} {info['split']['name']}; 95 % intervals from {n} resamples.")
+    how = f"{info['split']['name']}; {test['protocol']}; 95 % intervals from {n} resamples"
+    console.print(how, markup=False)
 
 
 def _cell(value: Mapping[str, float] | None) -> str:

@@ -53,6 +53,8 @@ def train(
 
     The same command continues a run that was interrupted or killed.
     """
+    from accelerate import PartialState
+
     from vlmrec.core.config import merge, parse_assignments, read_config_file
     from vlmrec.data.dataset import Dataset
     from vlmrec.models import model_class
@@ -71,6 +73,8 @@ def train(
         overwrite=overwrite,
         filter_seen=filter_seen,
     )
+    if not PartialState().is_main_process:
+        return  # several processes, one report
     if as_json:
         typer.echo(json.dumps(run.info, indent=2))
     else:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -36,12 +36,10 @@ class StrictConfig(BaseModel):
 
 def _explain(error: ValidationError, config: type[BaseModel], where: str) -> tuple[str, str]:
     first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
+    location, known = _locate(config, [str(part) for part in first["loc"]])
     name = ".".join(location) or "the configuration"
     if first["type"] == "extra_forbidden":
-        known = list(config.model_fields) if len(location) == 1 else []
-        hint = nearest(location[-1], known) if known else "Remove it."
-        return f"Unknown option '{name}' for {where}.", hint
+        return f"Unknown option '{name}' for {where}.", nearest(location[-1], known)
     if first["type"] == "missing":
         return f"Option '{name}' for {where} is missing.", f"Give it with --set {name}=VALUE."
     message = first["msg"].removeprefix("Value error, ")
@@ -49,6 +47,34 @@ def _explain(error: ValidationError, config: type[BaseModel], where: str) -> tup
         f"Option '{name}' for {where} was given {first['input']!r}: {message}.",
         "Correct the value.",
     )
+
+
+def _locate(config: type[BaseModel], parts: list[str]) -> tuple[list[str], list[str]]:
+    """Returns the option's name as users write it, and the options known where it stands.
+
+    pydantic puts the tag of a union ("bce") between the names; users do not write it.
+    """
+    kinds: list[type[BaseModel]] = [config]
+    names: list[str] = []
+    for part in parts[:-1]:
+        fields = [kind.model_fields[part] for kind in kinds if part in kind.model_fields]
+        if fields:
+            names.append(part)
+            kinds = [kind for one in fields for kind in _models_in(one.annotation)]
+        else:
+            kinds = [kind for kind in kinds if _tag_of(kind) == part] or kinds
+    return [*names, *parts[-1:]], [name for kind in kinds for name in kind.model_fields]
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [kind for part in get_args(annotation) for kind in _models_in(part)]
+
+
+def _tag_of(kind: type[BaseModel]) -> object:
+    tag = kind.model_fields.get("kind")
+    return None if tag is None else tag.default
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:

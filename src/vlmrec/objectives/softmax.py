@@ -11,6 +11,7 @@ finds each row's log-sum-exp by the running maximum, a second makes the gradient
 from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -33,7 +34,7 @@ class FullCrossEntropy(StrictConfig):
     """
 
     kind: Literal["cross-entropy"] = "cross-entropy"
-    tile_columns: int = _TILE_COLUMNS
+    tile_columns: int = Field(default=_TILE_COLUMNS, ge=1)
     """Widest catalogue slice whose logits are held at once."""
 
     @property

@@ -104,14 +104,21 @@ def _content(
         )
     content = {}
     for modality, source in wanted.items():
-        has = any(catalog.texts()) if modality == "text" else any(catalog.image_paths())
         record = run.info["content"][modality]
+        fields = [name for name in run.info["text_fields"] if name in catalog.table.columns]
+        has = any(catalog.texts(fields)) if modality == "text" else any(catalog.image_paths())
         if not has:
             n = len(names) + 1
             empty = torch.zeros(n, dtype=torch.bool)
             content[modality] = RawContent(torch.zeros(n, record["width"]), empty)
             continue
-        found = gather_content({modality: source}, catalog, names, cache=cache or VectorCache())
+        found = gather_content(
+            {modality: source},
+            catalog,
+            names,
+            cache=cache or VectorCache(),
+            text_fields=fields,
+        )
         if found[modality].identity != record["identity"]:
             raise ArtifactError(
                 f"The {modality} encoder '{source}' is not the one the run was trained with: "

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from vlmrec.core.errors import ConfigError
+from vlmrec.core.progress import bar
 from vlmrec.data.catalog import Catalog
 from vlmrec.items.cache import VectorCache
-from vlmrec.items.content import ContentVectors, Progress, content_vectors, picture_vectors
+from vlmrec.items.content import ContentVectors, content_vectors, picture_vectors
 from vlmrec.items.content_tower import RawContent
 from vlmrec.items.vector_files import SUFFIXES, load_vectors
 
@@ -20,8 +21,9 @@ def gather_content(
     item_ids: Sequence[str],
     *,
     cache: VectorCache | None,
+    text_fields: Sequence[str] | None = None,
     device: torch.device | None = None,
-    progress: Progress | None = None,
+    quiet: bool = True,
 ) -> dict[str, ContentVectors]:
     """Returns the frozen vectors ``[I + 1, W]`` of each modality.
 
@@ -30,8 +32,9 @@ def gather_content(
         catalog: Words and pictures.
         item_ids: External ids in internal order.
         cache: Known vectors, or None.
+        text_fields: Columns to read; default: see `Catalog.default_text_fields`.
         device: Where encoders compute; default CPU.
-        progress: Told how far it is.
+        quiet: Show no progress.
 
     Raises:
         ConfigError: No item has the modality.
@@ -41,7 +44,7 @@ def gather_content(
         if is_vector_file(source):
             content = load_vectors(Path(source), item_ids)
         else:
-            content = _encode(modality, source, catalog, cache, device, progress)
+            content = _encode(modality, source, catalog, text_fields, cache, device, quiet)
         if not bool(content.present.any()):
             raise ConfigError(
                 f"No item has {'a picture' if modality == 'image' else 'a text'}, "
@@ -80,16 +83,19 @@ def _encode(
     modality: str,
     encoder: str,
     catalog: Catalog,
+    text_fields: Sequence[str] | None,
     cache: VectorCache | None,
     device: torch.device | None,
-    progress: Progress | None,
+    quiet: bool,
 ) -> ContentVectors:
     from vlmrec.vlm.encoders import load_image_encoder, load_text_encoder
 
     if modality == "text":
         tool = load_text_encoder(encoder, device=device)
-        return content_vectors(catalog.texts(), tool, cache, progress=progress)
+        with bar("encoding texts", quiet=quiet) as advance:
+            return content_vectors(catalog.texts(text_fields), tool, cache, progress=advance)
     if modality == "image":
         eye = load_image_encoder(encoder, device=device)
-        return picture_vectors(catalog.image_paths(), eye, cache, progress=progress)
+        with bar("encoding pictures", quiet=quiet) as advance:
+            return picture_vectors(catalog.image_paths(), eye, cache, progress=advance)
     raise ConfigError(f"Unknown modality '{modality}'; expected 'text' or 'image'.")

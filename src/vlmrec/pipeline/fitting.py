@@ -27,12 +27,14 @@ from vlmrec.data.batches import NextItemBatches
 from vlmrec.data.negatives import UniformNegatives
 from vlmrec.data.splits import Split
 from vlmrec.evaluate.evaluation import evaluate_ranker
+from vlmrec.evaluate.metrics import parse_metrics
 from vlmrec.items.cache import VectorCache
 from vlmrec.items.content import ContentVectors
 from vlmrec.models.sequence import SequenceRecommender
 from vlmrec.models.spec import ModelSpec, Recommender, TrainingData, initialise
 from vlmrec.pipeline.content import describe, gather_content, raw
 from vlmrec.pipeline.evaluation import SplitEvaluation, evaluate_split, training_data
+from vlmrec.pipeline.reporting import report_run
 from vlmrec.pipeline.run import Run, vectors_of
 from vlmrec.train.loop import TrainingResult, train
 from vlmrec.train.options import TrainOptions
@@ -72,6 +74,7 @@ def fit(
         KeyboardInterrupt: After Ctrl-C, when everything was saved.
     """
     options = options or TrainOptions()
+    parse_metrics([options.valid_metric])  # a misspelt name is found before anything is trained
     started = time.perf_counter()
     folder = None if out is None else Path(out)
     device = choose_device(options.device)
@@ -83,10 +86,14 @@ def fit(
         dataset.items.names.to_list(),
         cache=cache or VectorCache(),
         device=device.device,
+        quiet=quiet,
     )
     config = _config(spec, options, split, content)
-    if folder is not None and PartialState().is_main_process:
+    # Told before anything else asks for it: accelerate fixes the device and the group only once.
+    processes = PartialState(cpu=device.device.type == "cpu")
+    if folder is not None and processes.is_main_process:
         _open_folder(folder, config, overwrite=overwrite)
+    processes.wait_for_everyone()  # nobody looks for checkpoints in a folder that is being emptied
     model, data = _build(spec, options, split, content)
     result = _train(model, spec, options, split, data, folder, config["hash"], quiet)
     model = model.cpu()
@@ -95,6 +102,7 @@ def fit(
     info = {
         **config,
         "content": describe(wanted, content),
+        "text_fields": dataset.catalog.default_text_fields(),
         "loss": spec.describe_loss(),
         "device": str(device.device),
         "metrics": measured.to_json(),
@@ -103,10 +111,13 @@ def fit(
     }
     run = Run(spec, model, vectors_of(ranker), _items(split), info, folder)
     run = replace(run, ranks=_ranks(split, measured))
-    if folder is not None and PartialState().is_main_process:
+    if folder is not None and processes.is_main_process:
+        lines = [] if result is None else result.lines
+        report_run(folder / "report.html", run, split, measured, lines)
         run.save(folder)
         for path in folder.glob("checkpoint-*"):
             shutil.rmtree(path)
+    processes.wait_for_everyone()
     return run
 
 

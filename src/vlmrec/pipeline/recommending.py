@@ -12,6 +12,7 @@ from vlmrec.core.columns import ITEM_ID, RANK, SCORE, TITLE, USER_ID
 from vlmrec.core.errors import ConfigError, DataError
 from vlmrec.core.tensors import require_finite
 from vlmrec.data.sequences import gather_padded
+from vlmrec.evaluate.top_items import best_columns
 from vlmrec.pipeline.run import Run
 
 _ROWS = 256
@@ -75,8 +76,8 @@ def _recommend_rows(
     if filter_seen:
         rows = np.repeat(np.arange(len(lengths)), lengths)
         scores[torch.as_tensor(rows), torch.as_tensor(flat) - 1] = float("-inf")
-    top = scores.topk(min(k, ranker.n_items), dim=1)
-    return _table(run, list(people), top.values.numpy(), top.indices.numpy())
+    columns, values = best_columns(scores, min(k, ranker.n_items))
+    return _table(run, list(people), values.numpy(), columns.numpy())
 
 
 def _table(run: Run, names: list[str], values: np.ndarray, columns: np.ndarray) -> pl.DataFrame:

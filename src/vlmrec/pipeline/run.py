@@ -9,7 +9,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from vlmrec.bundle import Bundle, read_bundle, write_bundle
+from vlmrec.bundle import RUN, Bundle, read_bundle, write_bundle
 from vlmrec.core.columns import ITEM_ID
 from vlmrec.core.errors import ArtifactError
 from vlmrec.core.protocols import Ranker
@@ -68,6 +68,11 @@ class Run:
         """
         path = Path(folder)
         bundle = read_bundle(path)
+        if not {"model", "spec", "shape"} <= bundle.info.keys():
+            raise ArtifactError(
+                f"'{path / RUN}' is damaged: it does not say which model this is.",
+                "Restore it from a copy, or train again.",
+            )
         spec = model_class(str(bundle.info["model"])).parse(bundle.info["spec"], f"'{path}'")
         shape = CatalogShape(bundle.info["shape"]["n_items"], bundle.info["shape"]["widths"])
         model = spec.build(shape)

@@ -103,6 +103,11 @@ class Checkpoints:
                 f"'{self.folder}' holds a run of another model, dataset or configuration.",
                 "Choose another --out, or start over with --overwrite.",
             )
+        if not {"sha256", "progress"} <= state.keys():
+            raise ArtifactError(
+                f"'{path / 'state.json'}' is damaged: it does not say where training stood.",
+                "Remove the checkpoint folder to train from the start.",
+            )
         tensors = {name: _verified(path / name, digest) for name, digest in state["sha256"].items()}
         _load_parameters(model, tensors["model.safetensors"])
         _load_optimizer(optimizer, tensors["optimizer.safetensors"])

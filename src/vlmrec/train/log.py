@@ -44,8 +44,7 @@ class TrainingLog:
         """Forgets the lines of epochs that will be trained (again)."""
         if self._path is None or not self._path.is_file():
             return
-        lines = [json.loads(line) for line in self._path.read_text().splitlines()]
-        self.lines = [line for line in lines if line["epoch"] < next_epoch]
+        self.lines = [line for line in read_lines(self._path.parent) if line["epoch"] < next_epoch]
         self._write()
 
     def start_epoch(self, epoch: int, n_steps: int, done: int) -> None:
@@ -75,7 +74,7 @@ class TrainingLog:
         """
         self.lines.append(line)
         self._write()
-        self._console.print(f"{self._label}  {text}")
+        self._console.print(f"{self._label}  {text}", soft_wrap=True)
         if self._board is not None:
             for name, value in line.items():
                 if name != "epoch" and isinstance(value, float):
@@ -83,7 +82,7 @@ class TrainingLog:
 
     def say(self, text: str) -> None:
         """Prints a remark on stderr."""
-        self._console.print(f"{self._label}  {text}")
+        self._console.print(f"{self._label}  {text}", soft_wrap=True)
 
     def close(self) -> None:
         """Removes the bar and closes files."""
@@ -98,6 +97,14 @@ class TrainingLog:
             return
         with atomic_file(self._path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+
+
+def read_lines(folder: Path) -> list[dict[str, Any]]:
+    """Returns the records of the epochs in a run folder; none where nothing was trained."""
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def _board(folder: Path) -> Any:

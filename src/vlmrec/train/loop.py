@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
+from vlmrec.core.device import choose_device
 from vlmrec.core.dropout import DropoutStream, attach
 from vlmrec.core.protocols import Ranker, Trainable, TrainingBatch
 from vlmrec.core.random import Streams
@@ -95,7 +96,8 @@ class _Loop:
         config_hash: str,
         quiet: bool,
     ) -> None:
-        self.accelerator = Accelerator(cpu=options.device == "cpu")
+        # Without cpu=True several processes on a machine without GPU would not find each other.
+        self.accelerator = Accelerator(cpu=choose_device(options.device).device.type == "cpu")
         self.options = options
         self.batches = batches
         self.validate = validate
@@ -137,12 +139,13 @@ class _Loop:
     def _epoch(self, boundary: StepBoundary) -> None:
         epoch = self.progress.epoch
         plan = self.batches.plan(epoch)
+        alone = self.accelerator.num_processes == 1
         self.model.train()
         self.log.start_epoch(epoch, len(plan), self.progress.step)
         for step in range(self.progress.step, len(plan)):
             started = time.perf_counter()
             batch = self.batches.build(plan[step], epoch, step)
-            loss, count = self._step(batch, len(plan))
+            loss, count, stop = self._step(batch, len(plan), boundary.wanted)
             self._advance(
                 step=step + 1,
                 total_steps=self.progress.total_steps + 1,
@@ -151,13 +154,22 @@ class _Loop:
                 seconds=self.progress.seconds + time.perf_counter() - started,
             )
             self.log.step()
-            if boundary.wanted:
+            if stop or (alone and boundary.wanted):
                 self._save()
                 raise KeyboardInterrupt
         self._end_epoch(epoch)
+        if alone and boundary.wanted:  # it came during validation; all is saved
+            raise KeyboardInterrupt
 
-    def _step(self, batch: TrainingBatch, steps_per_epoch: int) -> tuple[float, int]:
-        """Does one optimiser step; returns the loss summed over the whole batch and its count."""
+    def _step(
+        self, batch: TrainingBatch, steps_per_epoch: int, interrupted: bool
+    ) -> tuple[float, int, bool]:
+        """Does one optimiser step.
+
+        Returns:
+            The loss summed over the whole batch, its count, and whether any of several
+            processes was interrupted: all must stop at the same step, or the others wait forever.
+        """
         rows, world = len(batch.items), self.accelerator.num_processes
         first = rows * self.accelerator.process_index // world
         last = rows * (self.accelerator.process_index + 1) // world
@@ -172,15 +184,18 @@ class _Loop:
         self._set_learning_rate(steps_per_epoch)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        stop = False
         if world > 1:
-            total = cast("Tensor", self.accelerator.reduce(total.detach(), reduction="sum"))
+            told = torch.stack([total.detach(), total.new_tensor(float(interrupted))])
+            total, votes = cast("Tensor", self.accelerator.reduce(told, reduction="sum"))
+            stop = float(votes) > 0
         loss = float(total.detach())
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"The loss became {loss} at step {self.progress.total_steps}; "
                 "try a smaller learning_rate or grad_clip."
             )
-        return loss, count
+        return loss, count, stop
 
     def _set_learning_rate(self, steps_per_epoch: int) -> None:
         step, options = self.progress.total_steps, self.options

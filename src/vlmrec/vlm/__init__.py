@@ -1,0 +1,1 @@
+"""Checkpoints -> vectors; the only room that imports transformers, and only when called."""

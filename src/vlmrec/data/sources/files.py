@@ -77,6 +77,17 @@ def read_files(source: FileSource) -> RawTables:
     return RawTables(interactions, pictures.items, pictures.root, notes)
 
 
+def read_item_file(path: Path) -> pl.DataFrame:
+    """Returns the items of one file: ``item_id``, ``title``, ... as far as there are any.
+
+    Raises:
+        DataError: The file cannot be read, or has no column for the item.
+    """
+    names = ColumnNames()
+    with _scratch_folder() as scratch:
+        return read_item_table(Reader(scratch, frozenset(), None, None).open(path), names).frame
+
+
 @contextlib.contextmanager
 def _scratch_folder() -> Generator[Path]:
     """Yields a folder for rewritten copies; one that is full is the user's to mend."""

@@ -1,0 +1,22 @@
+"""Reports as one self-contained HTML file: tables, curves, and people with their pictures."""
+
+from vlmrec.evaluate.report.contents import (
+    ComparisonReport,
+    ExamplePerson,
+    ItemCard,
+    LearningCurve,
+    MetricRow,
+    RunReport,
+)
+from vlmrec.evaluate.report.report import write_comparison_report, write_run_report
+
+__all__ = [
+    "ComparisonReport",
+    "ExamplePerson",
+    "ItemCard",
+    "LearningCurve",
+    "MetricRow",
+    "RunReport",
+    "write_comparison_report",
+    "write_run_report",
+]

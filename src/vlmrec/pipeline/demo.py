@@ -1,0 +1,134 @@
+"""The whole story on a generated shop: raw files, dataset, six models, one report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlmrec.data.dataset import Dataset
+from vlmrec.data.shop import ShopConfig, generate_shop, write_shop
+from vlmrec.data.sources.files import FileSource, read_files
+from vlmrec.data.splits import Split
+from vlmrec.evaluate.evaluation import Evaluation
+from vlmrec.evaluate.report import ComparisonReport, MetricRow, write_comparison_report
+from vlmrec.models import ItemKNN, ModelSpec, Popularity, SASRec, SASRecContent
+from vlmrec.pipeline.evaluation import evaluate_split
+from vlmrec.pipeline.fitting import fit
+from vlmrec.pipeline.reporting import learning_curve, people, settings, shown
+from vlmrec.pipeline.run import Run
+from vlmrec.train.log import read_lines
+from vlmrec.train.options import TrainOptions
+
+OPTIONS = TrainOptions(epochs=40, patience=5, batch_size=64, device="cpu")
+
+
+def demo_models() -> dict[str, ModelSpec]:
+    """Returns the models of the demo by the name of their row."""
+    small = {"max_len": 20, "dropout": 0.2}
+    return {
+        "popularity": Popularity(),
+        "item-knn": ItemKNN(),
+        "sasrec (ids)": SASRec.parse(small, "the demo"),
+        "content: text": SASRecContent.parse({**small, "image": None}, "the demo"),
+        "content: pictures": SASRecContent.parse({**small, "text": None}, "the demo"),
+        "content: both": SASRecContent.parse(small, "the demo"),
+    }
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo made.
+
+    Attributes:
+        results: Row name -> figures on the test cases.
+        report: The HTML file.
+        example_run: A run folder to go on with.
+    """
+
+    results: dict[str, Evaluation]
+    report: Path
+    example_run: Path
+
+
+def run_demo(folder: Path, *, seed: int = 0, say: Callable[[str], None]) -> Demo:
+    """Generates a shop in `folder`, trains the models and writes the report.
+
+    Args:
+        folder: An empty folder.
+        seed: Of the shop and of all training.
+        say: Told what happens, a line each.
+    """
+    say("Drawing a shop: 500 products, 2,000 shoppers ...")
+    write_shop(generate_shop(ShopConfig(), seed), folder / "raw")
+    say("Reading its raw files as you would: interactions.csv, items.csv, images/ ...")
+    raw = folder / "raw"
+    source = FileSource((raw / "interactions.csv", raw / "items.csv"), images=raw / "images")
+    tables = read_files(source)
+    dataset = Dataset.from_frames(tables.interactions, tables.items, tables.images)
+    dataset = dataset.save(folder / "dataset")
+    split = dataset.leave_one_out()
+    runs: dict[str, Run] = {}
+    for name, spec in demo_models().items():
+        say(f"Training {name} ...")
+        out = folder / "runs" / name.replace(": ", "-").replace(" (ids)", "")
+        options = OPTIONS.model_copy(update={"seed": seed})
+        runs[name] = fit(spec, split, out, options=options)
+    measured = {
+        name: evaluate_split(run.ranker(), split, anchors=False).test for name, run in runs.items()
+    }
+    report = folder / "report.html"
+    write_comparison_report(report, _report(split, runs, measured, seed))
+    example = runs["content: both"].folder
+    return Demo(measured, report, example if example is not None else folder)
+
+
+def is_demo(folder: Path) -> bool:
+    """Returns whether a folder holds an earlier demo, finished or not, and nothing else."""
+    ours = {"raw", "dataset", "runs", "report.html"}
+    return (folder / "raw").is_dir() and {path.name for path in folder.iterdir()} <= ours
+
+
+def _report(
+    split: Split, runs: dict[str, Run], measured: dict[str, Evaluation], seed: int
+) -> ComparisonReport:
+    rows = tuple(
+        MetricRow(name, shown(one.metrics), runs[name].spec.summary, settings(runs[name]))
+        for name, one in measured.items()
+    )
+    parts = next(iter(measured.values())).slices
+    slices = {
+        f"{part.name}: {part.definition} ({part.n_cases:,} cases)": tuple(
+            MetricRow(name, shown(one.slices[i].metrics)) for name, one in measured.items()
+        )
+        for i, part in enumerate(parts)
+        if part.n_cases
+    }
+    curves = [
+        learning_curve(name, read_lines(run.folder), f"valid {OPTIONS.valid_metric}")
+        for name, run in runs.items()
+        if run.folder is not None
+    ]
+    dataset = split.dataset
+    rankers = {name: run.ranker() for name, run in runs.items()}
+    return ComparisonReport(
+        title="The demo shop",
+        summary=(
+            "A generated shop whose shoppers have two tastes: one that only the pictures show "
+            "(shape, colour, pattern) and one that only the words tell. A model that uses both "
+            "should beat one that sees half of it."
+        ),
+        protocol=f"{split.name}: {next(iter(measured.values())).protocol}",
+        facts={
+            "shoppers": f"{dataset.n_users:,}",
+            "products": f"{dataset.n_items:,}",
+            "purchases": f"{dataset.sequences.n_events:,}",
+        },
+        rows=rows,
+        slices=slices,
+        curves=tuple(curve for curve in curves if curve is not None),
+        people=people(split, rankers, seed, 6),
+        remarks=(
+            "One seed; intervals show the spread over shoppers, not over seeds.",
+            "Shoppers were drawn at random for display, not chosen.",
+            "A generated world shows that a method can work, not that it will on your data.",
+        ),
+    )

@@ -1,0 +1,173 @@
+"""What a report says of a run: figures, learning curve, and people drawn at random."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from vlmrec.core.columns import IMAGE, ITEM_ID, TITLE
+from vlmrec.core.protocols import Ranker
+from vlmrec.core.random import Streams
+from vlmrec.data.dataset import Dataset
+from vlmrec.data.sequences import IntArray
+from vlmrec.data.splits import Split
+from vlmrec.evaluate.ranking import rank_targets
+from vlmrec.evaluate.report import (
+    ExamplePerson,
+    ItemCard,
+    LearningCurve,
+    MetricRow,
+    RunReport,
+    write_run_report,
+)
+from vlmrec.evaluate.significance import Estimate
+from vlmrec.pipeline.evaluation import SplitEvaluation
+from vlmrec.pipeline.run import Run
+
+SHOWN = ("NDCG@10", "Recall@10", "MRR@10")
+_HISTORY = 8
+_LIST = 6
+
+
+def report_run(
+    path: Path,
+    run: Run,
+    split: Split,
+    measured: SplitEvaluation,
+    lines: Sequence[Mapping[str, object]],
+) -> None:
+    """Writes the report of one run.
+
+    Args:
+        path: The HTML file.
+        run: What was trained.
+        split: What it was tested on.
+        measured: With which figures.
+        lines: One record an epoch, as in metrics.jsonl.
+    """
+    metric = f"valid {run.info['options']['valid_metric']}"
+    names = {run.info["model"]: measured.test, **measured.anchors}
+    rows = [MetricRow(name, shown(one.metrics)) for name, one in names.items()]
+    if measured.test_among_all is not None:
+        label = f"{run.info['model']}, among all items"
+        rows.append(MetricRow(label, shown(measured.test_among_all.metrics)))
+    slices = [
+        MetricRow(
+            part.name,
+            {m: part.metrics[m] for m in SHOWN},
+            f"{part.n_cases:,} cases: {part.definition}",
+        )
+        for part in measured.test.slices
+    ]
+    report = RunReport(
+        title=f"{run.info['model']} on {dataset_name(run)}",
+        summary=run.spec.summary.capitalize() + ".",
+        protocol=f"{split.name}: {measured.test.protocol}",
+        rows=tuple(rows),
+        facts=_facts(run, split.dataset),
+        settings=settings(run),
+        slices=tuple(slices),
+        curve=learning_curve(run.info["model"], lines, metric),
+        curve_metric=metric,
+        people=people(split, {run.info["model"]: run.ranker()}, run.info["seed"], 5),
+        config=yaml.safe_dump({"model": run.info["spec"], "training": run.info["options"]}),
+    )
+    write_run_report(path, report)
+
+
+def shown(metrics: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Returns the metrics that tables show."""
+    return {name: metrics[name] for name in SHOWN}
+
+
+def dataset_name(run: Run) -> str:
+    """Returns the name of the dataset folder, or its fingerprint where it has none."""
+    folder = run.info["dataset"]["folder"]
+    return Path(folder).name if folder else run.info["dataset"]["fingerprint"][:12]
+
+
+def settings(run: Run) -> dict[str, str]:
+    """Returns what must be known of a run to compare it with others."""
+    facts = run.info["training"]
+    told = {
+        "loss": run.info["loss"],
+        "max_len": str(run.info["spec"].get("max_len", "all")),
+        "seed": str(run.info["seed"]),
+        "time": f"{facts['wall_seconds']:.0f} s",
+        "peak memory": f"{facts['peak_memory_mib']:,.0f} MiB",
+    }
+    if "epochs" in facts:
+        told["epochs"] = f"{facts['epochs']}, best {facts['best_epoch']}"
+    return told
+
+
+def learning_curve(
+    name: str, lines: Sequence[Mapping[str, object]], metric: str
+) -> LearningCurve | None:
+    """Returns the validation metric by epoch, None where nothing was trained."""
+    known = [line for line in lines if metric in line]
+    if not known:
+        return None
+    epochs = tuple(int(str(line["epoch"])) + 1 for line in known)
+    return LearningCurve(name, epochs, tuple(float(str(line[metric])) for line in known))
+
+
+def people(
+    split: Split, rankers: Mapping[str, Ranker], seed: int, n: int
+) -> tuple[ExamplePerson, ...]:
+    """Returns test users drawn at random (not chosen), with each model's list."""
+    rng = Streams(seed).numpy("example people")
+    rows = np.sort(rng.choice(len(split.test), size=min(n, len(split.test)), replace=False))
+    cases = split.test.subset(rows)
+    found = {
+        name: rank_targets(ranker, cases, candidates=split.test_candidates, top_k=_LIST)
+        for name, ranker in rankers.items()
+    }
+    histories = cases.histories.padded(np.arange(len(cases)), _HISTORY)
+    names = split.dataset.users.to_external(cases.users)
+    cards = _Cards(split.dataset)
+    return tuple(
+        ExamplePerson(
+            name=f"User {names[i]}",
+            history=cards.of(histories[i][histories[i] > 0]),
+            truth=cards.of(cases.targets[i : i + 1])[0],
+            recommendations={name: cards.of(result.top_items[i]) for name, result in found.items()},
+            note=_note(int(cases.histories.lengths[i]), {k: r.ranks[i] for k, r in found.items()}),
+        )
+        for i in range(len(cases))
+    )
+
+
+def _note(length: int, ranks: Mapping[str, float]) -> str:
+    places = ", ".join(f"{name} {rank:,.0f}" for name, rank in ranks.items())
+    more = f"The latest {_HISTORY} of {length} items are shown. " if length > _HISTORY else ""
+    return f"{more}Rank of what came next: {places}."
+
+
+class _Cards:
+    def __init__(self, dataset: Dataset) -> None:
+        self._table = dataset.catalog.table
+        self._root = dataset.catalog.root
+
+    def of(self, ids: IntArray) -> tuple[ItemCard, ...]:
+        return tuple(self._card(int(number) - 1) for number in ids if number > 0)
+
+    def _card(self, row: int) -> ItemCard:
+        image = self._table[IMAGE][row]
+        path = None if self._root is None or image is None else self._root / image
+        picture = path.read_bytes() if path is not None and path.is_file() else None
+        return ItemCard(self._table[ITEM_ID][row], self._table[TITLE][row] or "", picture)
+
+
+def _facts(run: Run, dataset: Dataset) -> dict[str, str]:
+    facts = {
+        "users": f"{dataset.n_users:,}",
+        "items": f"{dataset.n_items:,}",
+        "interactions": f"{dataset.sequences.n_events:,}",
+        "parameters": f"{run.info['training']['parameters']:,}",
+        "device": run.info["device"],
+    }
+    for name, content in run.info["content"].items():
+        facts[f"items with {name}"] = f"{content['items_with']:,} ({content['encoder']})"
+    return facts
