@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from vlmrec.data.catalog import Catalog
     from vlmrec.data.dataset import Dataset
     from vlmrec.items.cache import VectorCache
-    from vlmrec.items.content import ContentVectors, Progress
+    from vlmrec.items.content import ContentVectors
 
 MANIFEST_FORMAT = 1
 _EXAMPLES = 10
@@ -108,10 +106,10 @@ def _encode(
     if modality is Modality.text:
         texts = catalog.texts(fields)
         text_encoder = load_text_encoder(encoder, device=chosen)
-        with _progress("Texts") as progress:
+        with bar("Texts") as progress:
             return content_vectors(texts, text_encoder, cache, progress=progress)
     image_encoder = load_image_encoder(encoder, device=chosen)
-    with _progress("Pictures") as progress:
+    with bar("Pictures") as progress:
         return picture_vectors(catalog.image_paths(), image_encoder, cache, progress=progress)
 
 
@@ -153,19 +151,6 @@ def _manifest(
     else:
         manifest["picture_problems"] = dict(counts.problems)
     return manifest
-
-
-@contextmanager
-def _progress(what: str) -> "Generator[Progress]":
-    """Yields a callback that draws a bar with the time left on stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print_summary(out: Path, manifest: dict[str, Any]) -> None:
