@@ -31,4 +31,5 @@ def add_items(
     with atomic_folder(out, overwrite=overwrite) as temporary:
         after.save(temporary)
     added = after.items.height - before.items.height
-    typer.echo(f"{out}: {added:,} items added, {after.items.height:,} in all.")
+    noun = "item" if added == 1 else "items"
+    typer.echo(f"{out}: {added:,} {noun} added, {after.items.height:,} in all.")

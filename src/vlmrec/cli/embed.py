@@ -99,6 +99,7 @@ def _encode(
     cache: "VectorCache | None",
 ) -> "ContentVectors":
     from vlmrec.core.device import choose_device
+    from vlmrec.core.progress import bar
     from vlmrec.items.content import content_vectors, picture_vectors
     from vlmrec.vlm.encoders import load_image_encoder, load_text_encoder
 

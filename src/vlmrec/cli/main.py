@@ -77,8 +77,8 @@ def main() -> None:
         _say("Interrupted. What was done is saved; the same command goes on from there.")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away, as `head` does
-        sys.exit(0)
+        sys.stderr.close()  # the reader of our output went away; what was asked may be unfinished
+        sys.exit(1)
 
 
 def _say(text: str) -> None:

@@ -89,12 +89,12 @@ def fit(
         quiet=quiet,
     )
     config = _config(spec, options, split, content)
+    model, data = _build(spec, options, split, content)  # refuses what cannot be built
     # Told before anything else asks for it: accelerate fixes the device and the group only once.
     processes = PartialState(cpu=device.device.type == "cpu")
     if folder is not None and processes.is_main_process:
         _open_folder(folder, config, overwrite=overwrite)
     processes.wait_for_everyone()  # nobody looks for checkpoints in a folder that is being emptied
-    model, data = _build(spec, options, split, content)
     result = _train(model, spec, options, split, data, folder, config["hash"], quiet)
     model = model.cpu()
     ranker = model.ranker()

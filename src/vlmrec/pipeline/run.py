@@ -49,7 +49,7 @@ class Run:
         """Returns the one view that evaluation, recommendation, index and service share."""
         return self.model.ranker(self.item_vectors)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes the run folder.
 
         Raises:
@@ -57,7 +57,7 @@ class Run:
         """
         weights = dict(self.model.state_dict())
         bundle = Bundle(self.info, weights, self.item_vectors, self.items, self.ranks)
-        write_bundle(folder, bundle)
+        write_bundle(Path(folder), bundle)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "Run":
