@@ -10,7 +10,7 @@ import typer
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("demo-shop"),
-    seed: Annotated[int, typer.Option(help="Of the shop and of all training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the shop and of all training.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it.")] = False,
 ) -> None:
     """Generate a shop, train six models on it, print one table, write a report with pictures."""

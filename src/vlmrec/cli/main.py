@@ -49,16 +49,27 @@ def build_app() -> typer.Typer:
     return app
 
 
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
-    ] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version as installed
 
         typer.echo(f"vlmrec {installed('vlmrec')}")
         raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and leave.",
+            is_eager=True,
+            # A callback, because without a verb the body below is never reached.
+            callback=_print_version,
+        ),
+    ] = False,
+) -> None:
+    del version
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ def fit(
         out: Run folder; without it nothing is stored and nothing can be resumed.
         options: How long and how fast.
         overwrite: Replace a run that is already in `out`.
-        filter_seen: Leave items of the history out when the test cases are ranked.
+        filter_seen: Leave items of the history out when validation and test cases are ranked.
         cache: Where frozen vectors are kept; default: the user's cache folder.
         quiet: Say nothing on stderr.
 
@@ -88,14 +88,14 @@ def fit(
         device=device.device,
         quiet=quiet,
     )
-    config = _config(spec, options, split, content)
+    config = _config(spec, options, split, content, filter_seen)
     model, data = _build(spec, options, split, content)  # refuses what cannot be built
     # Told before anything else asks for it: accelerate fixes the device and the group only once.
     processes = PartialState(cpu=device.device.type == "cpu")
     if folder is not None and processes.is_main_process:
         _open_folder(folder, config, overwrite=overwrite)
     processes.wait_for_everyone()  # nobody looks for checkpoints in a folder that is being emptied
-    result = _train(model, spec, options, split, data, folder, config["hash"], quiet)
+    result = _train(model, spec, options, split, data, folder, config, quiet)
     model = model.cpu()
     ranker = model.ranker()
     measured = evaluate_split(ranker, split, filter_seen=filter_seen)
@@ -140,7 +140,7 @@ def _train(
     split: Split,
     data: TrainingData,
     folder: Path | None,
-    config_hash: str,
+    config: dict[str, Any],
     quiet: bool,
 ) -> TrainingResult | None:
     if not isinstance(model, SequenceRecommender):
@@ -162,6 +162,7 @@ def _train(
             ranker,
             split.valid,
             metrics=[options.valid_metric],
+            filter_seen=config["filter_seen"],
             candidates=split.training_items,
             n_resamples=1,
         )
@@ -174,19 +175,24 @@ def _train(
         options,
         label=spec.name,
         folder=folder,
-        config_hash=config_hash,
+        config_hash=config["hash"],
         quiet=quiet,
     )
 
 
 def _config(
-    spec: ModelSpec, options: TrainOptions, split: Split, content: dict[str, ContentVectors]
+    spec: ModelSpec,
+    options: TrainOptions,
+    split: Split,
+    content: dict[str, ContentVectors],
+    filter_seen: bool,
 ) -> dict[str, Any]:
     config: dict[str, Any] = {
         "model": spec.name,
         "spec": spec.model_dump(mode="json"),
         "options": options.model_dump(mode="json", exclude={"device", "tensorboard"}),
         "seed": options.seed,
+        "filter_seen": filter_seen,
         "shape": {
             "n_items": split.dataset.n_items,
             "widths": {name: one.width for name, one in content.items()},
@@ -195,7 +201,8 @@ def _config(
         "split": {"name": split.name, "fingerprint": split.fingerprint, "notes": split.notes},
     }
     identities = {name: one.identity for name, one in content.items()}
-    guarded = [config["model"], config["spec"], config["options"], split.fingerprint, identities]
+    names = ("model", "spec", "options", "filter_seen")
+    guarded = [*(config[name] for name in names), split.fingerprint, identities]
     text = json.dumps(guarded, sort_keys=True)
     config["hash"] = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     return config

@@ -26,12 +26,17 @@ SHAPE_OF_ROOM = (2, 3, 0, 1, 4, 5)
 """In the redundant shop: kitchen teapot, reading lamp, hallway vase, office mug, ..."""
 
 
+WORD_SHARES = {"material": 0.4, "room": 0.3, "maker": 0.2, "promise": 0.1}
+LOOK_SHARES = {"shape": 0.2, "colour": 0.3, "pattern": 0.4, "backdrop": 0.1}
+"""How much of the taste each factor makes up, within words and within looks."""
+
+
 class ShopConfig(StrictConfig):
     """How large the demo shop is and what its shoppers look at."""
 
     n_items: int = Field(default=500, ge=20)
     """Number of products."""
-    n_shoppers: int = Field(default=2000, ge=1)
+    n_shoppers: int = Field(default=1500, ge=1)
     """Number of shoppers."""
     min_purchases: int = Field(default=8, ge=3)
     """Fewest purchases of a shopper."""
@@ -41,7 +46,7 @@ class ShopConfig(StrictConfig):
     """How much shoppers care for what the words say."""
     image_weight: float = Field(default=1.0, ge=0)
     """How much shoppers care for what the pictures show."""
-    sharpness: float = Field(default=5.0, ge=0)
+    sharpness: float = Field(default=4.0, ge=0)
     """How strictly shoppers follow their taste; 0 buys at random."""
     redundant: bool = False
     """Shape follows from the room and backdrop from the maker, so that the modalities overlap."""
@@ -51,6 +56,8 @@ class ShopConfig(StrictConfig):
     """Share of products without title and description."""
     cold_items: float = Field(default=0.06, ge=0, lt=1)
     """Share of products that go on sale just before every shopper's last purchase."""
+    cold_purchases: float = Field(default=0.1, ge=0, le=1)
+    """Share of shoppers whose last purchase is one of these."""
     picture_size: int = Field(default=192, ge=32, le=1024)
     """Edge length of the pictures, in pixels."""
 
@@ -90,13 +97,16 @@ def generate_shop(config: ShopConfig | None = None, seed: int = 0) -> Shop:
     streams = Streams(seed)
     item_ids = [f"P{number:04d}" for number in range(1, config.n_items + 1)]
     words, looks = _plan(config, streams)
-    by_words = liking(words, config.n_shoppers, streams.numpy("shop", "likes words"))
-    by_looks = liking(looks, config.n_shoppers, streams.numpy("shop", "likes looks"))
+    n, likes = config.n_shoppers, streams.numpy("shop", "likes words")
+    by_words = liking(words, [WORD_SHARES[factor] for factor in WORDS], n, likes)
+    likes = streams.numpy("shop", "likes looks")
+    by_looks = liking(looks, [LOOK_SHARES[factor] for factor in VISUAL_FACTORS], n, likes)
     taste = config.text_weight * by_words + config.image_weight * by_looks
     preference = (config.sharpness * taste).astype(np.float32)
     cold = _some(config.n_items, config.cold_items, streams.numpy("shop", "cold"))
     counts = (config.min_purchases, config.max_purchases)
-    interactions = as_frame(*purchases(preference, cold, counts, streams), item_ids)
+    bought = purchases(preference, cold, config.cold_purchases, counts, streams)
+    interactions = as_frame(*bought, item_ids)
     factors = _factor_table(item_ids, words, looks)
     pictures = _pictures(config, factors, streams)
     return Shop(

@@ -1,5 +1,7 @@
 """Shoppers with tastes: what they like in words, what they like in pictures, what they buy."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -15,34 +17,41 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 
-def liking(codes: IntArray, n_shoppers: int, rng: np.random.Generator) -> FloatArray:
+def liking(
+    codes: IntArray, shares: Sequence[float], n_shoppers: int, rng: np.random.Generator
+) -> FloatArray:
     """Returns ``[U, I]`` how well the products' factors suit each shopper, variance about 1.
 
     Args:
         codes: ``[I, F] int64`` value number of each factor.
+        shares: How much of the variance each of the F factors makes up; they sum to 1.
         n_shoppers: Number of shoppers U.
         rng: Draws one normal liking for each shopper, factor and value.
     """
-    n_factors = codes.shape[1]
     total = np.zeros((n_shoppers, len(codes)), dtype=np.float32)
-    for factor in range(n_factors):
+    for factor, share in enumerate(shares):
         values = codes[:, factor]
         likes = rng.standard_normal((n_shoppers, int(values.max()) + 1), dtype=np.float32)
-        total += likes[:, values]
-    return (total / np.sqrt(n_factors)).astype(np.float32)
+        total += np.float32(np.sqrt(share)) * likes[:, values]
+    return total
 
 
 def purchases(
-    preference: FloatArray, cold: NDArray[np.bool_], counts: tuple[int, int], streams: Streams
+    preference: FloatArray,
+    cold: NDArray[np.bool_],
+    cold_share: float,
+    counts: tuple[int, int],
+    streams: Streams,
 ) -> tuple[list[IntArray], list[IntArray]]:
     """Returns the products each shopper buys, oldest first, and when.
 
     Nobody buys twice. Products are drawn with probability proportional to
-    exp(preference); the last purchase falls after `LAUNCH`, when cold products are on sale too.
+    exp(preference); only the last purchase falls after `LAUNCH` and can be a cold product.
 
     Args:
         preference: ``[U, I]`` log-odds, as scaled by the sharpness of taste.
         cold: ``[I] bool`` products that are on sale from `LAUNCH` only.
+        cold_share: Share of shoppers whose last purchase is a cold product, if there are any.
         counts: Fewest and most purchases of a shopper.
         streams: Random streams.
     """
@@ -53,10 +62,9 @@ def purchases(
         n_events = int(rng.integers(counts[0], counts[1] + 1))
         # The largest Gumbel-perturbed log-odds are a draw without replacement.
         perturbed = row + rng.gumbel(size=len(row))
-        early = np.argsort(np.where(cold, -np.inf, perturbed))[::-1][: n_events - 1]
-        perturbed = row + rng.gumbel(size=len(row))
-        perturbed[early] = -np.inf
-        items = np.append(rng.permutation(early), perturbed.argmax())
+        items = rng.permutation(np.argsort(np.where(cold, -np.inf, perturbed))[-n_events:])
+        if rng.random() < cold_share and cold.any():
+            items[-1] = np.where(cold, perturbed, -np.inf).argmax()
         before = LAUNCH - rng.integers(DAY, 300 * DAY, n_events - 1)
         after = LAUNCH + rng.integers(0, 14 * DAY)
         bought.append(items.astype(np.int64))
