@@ -11,6 +11,7 @@ from vlmrec.core.columns import ITEM_ID, TITLE
 from vlmrec.core.errors import ArtifactError, ConfigError, DataError
 from vlmrec.data.catalog import Catalog, complete_table, match_pictures
 from vlmrec.data.frames import Frame, to_polars
+from vlmrec.data.vocabulary import Vocabulary
 from vlmrec.items.cache import VectorCache
 from vlmrec.items.content_tower import RawContent
 from vlmrec.pipeline.content import gather_content, is_vector_file, raw
@@ -78,6 +79,7 @@ def _new_catalog(run: Run, items: Frame, images: str | os.PathLike[str] | None) 
             f"given were {table.height} rows with {table.columns}."
         )
     table = complete_table(table, pl.Series([], dtype=pl.String))
+    Vocabulary(table[ITEM_ID], "item")  # refuses an id that is null or there twice
     known = run.vocabulary.to_internal(table[ITEM_ID])
     if known.any():
         name = table[ITEM_ID][int(known.nonzero()[0][0])]

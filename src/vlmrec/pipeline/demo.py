@@ -34,6 +34,18 @@ def demo_models() -> dict[str, ModelSpec]:
     }
 
 
+_NOTES = {
+    "popularity": Popularity.summary,
+    "item-knn": ItemKNN.summary,
+    "sasrec (ids)": "who bought what in which order, nothing else",
+    "content: text": "sees the words only",
+    "content: pictures": "sees the pictures only",
+    "content: both": "sees words and pictures",
+}
+_SLICE_AT_LEAST = 30
+"""Groups of fewer cases say nothing."""
+
+
 @dataclass(frozen=True)
 class Demo:
     """What the demo made.
@@ -93,7 +105,7 @@ def _report(
     split: Split, runs: dict[str, Run], measured: dict[str, Evaluation], seed: int
 ) -> ComparisonReport:
     rows = tuple(
-        MetricRow(name, shown(one.metrics), runs[name].spec.summary, settings(runs[name]))
+        MetricRow(name, shown(one.metrics), _NOTES[name], settings(runs[name]))
         for name, one in measured.items()
     )
     parts = next(iter(measured.values())).slices
@@ -127,12 +139,31 @@ def _report(
         rows=rows,
         slices=slices,
         curves=tuple(curve for curve in curves if curve is not None),
-        people=people(split, rankers, seed, 6),
+        people=people(split, rankers, filter_seen=True, seed=seed, n=6),
         remarks=(
             "Nobody buys a thing twice in this shop, so what a shopper has is left out of the "
             "ranking, for every model alike.",
             "One seed; intervals show the spread over shoppers, not over seeds.",
             "Shoppers were drawn at random for display, not chosen.",
             "A generated world shows that a method can work, not that it will on your data.",
+            *empty,
         ),
     )
+
+
+def _slices(
+    measured: dict[str, Evaluation],
+) -> tuple[dict[str, tuple[MetricRow, ...]], list[str]]:
+    """Returns the groups that tell models apart, and a sentence for each that no model solves."""
+    tables: dict[str, tuple[MetricRow, ...]] = {}
+    sentences: list[str] = []
+    for i, part in enumerate(next(iter(measured.values())).slices):
+        if part.n_cases < _SLICE_AT_LEAST or part.name == "unseen":
+            continue
+        rows = {name: shown(one.slices[i].metrics) for name, one in measured.items()}
+        where = f"{part.name}: {part.definition} ({part.n_cases:,} cases)"
+        if any(row["Recall@10"].mean for row in rows.values()):
+            tables[where] = tuple(MetricRow(name, row) for name, row in rows.items())
+        else:
+            sentences.append(f"No model has a target of this group in its first ten: {where}.")
+    return tables, sentences

@@ -50,15 +50,30 @@ def recommend(
     people = {"": history} if history is not None else dict(histories or {})
     run = run if isinstance(run, Run) else Run.load(Path(run))
     for person, items in people.items():
-        if not items:
-            whose = f" of '{person}'" if person else ""
-            raise DataError(f"The history{whose} is empty.", "Name at least one item id.")
+        _check_history(person, items)
     names = list(people)
     parts = [
         _recommend_rows(run, {name: people[name] for name in names[i : i + _ROWS]}, k, filter_seen)
         for i in range(0, len(names), _ROWS)
     ]
     return pl.concat(parts)
+
+
+def _check_history(person: str, items: Sequence[str]) -> None:
+    whose = f" of '{person}'" if person else ""
+    if isinstance(items, str):
+        raise DataError(
+            f"The history{whose} is the text '{items}'; expected a list of item ids.",
+            f"Write ['{items}'].",
+        )
+    if not len(items):
+        raise DataError(f"The history{whose} is empty.", "Name at least one item id.")
+    for item in items:
+        if not isinstance(item, str):
+            raise DataError(
+                f"The history{whose} holds {item!r}, a {type(item).__name__}; ids are text.",
+                f"Write '{item}'.",
+            )
 
 
 def _recommend_rows(

@@ -70,7 +70,13 @@ def report_run(
         slices=tuple(slices),
         curve=learning_curve(run.info["model"], lines, metric),
         curve_metric=metric,
-        people=people(split, {run.info["model"]: run.ranker()}, run.info["seed"], 5),
+        people=people(
+            split,
+            {run.info["model"]: run.ranker()},
+            filter_seen=run.info["filter_seen"],
+            seed=run.info["seed"],
+            n=5,
+        ),
         config=yaml.safe_dump({"model": run.info["spec"], "training": run.info["options"]}),
     )
     write_run_report(path, report)
@@ -114,14 +120,20 @@ def learning_curve(
 
 
 def people(
-    split: Split, rankers: Mapping[str, Ranker], seed: int, n: int
+    split: Split, rankers: Mapping[str, Ranker], *, filter_seen: bool, seed: int, n: int
 ) -> tuple[ExamplePerson, ...]:
     """Returns test users drawn at random (not chosen), with each model's list."""
     rng = Streams(seed).numpy("example people")
     rows = np.sort(rng.choice(len(split.test), size=min(n, len(split.test)), replace=False))
     cases = split.test.subset(rows)
     found = {
-        name: rank_targets(ranker, cases, candidates=split.test_candidates, top_k=_LIST)
+        name: rank_targets(
+            ranker,
+            cases,
+            filter_seen=filter_seen,
+            candidates=split.test_candidates,
+            top_k=_LIST,
+        )
         for name, ranker in rankers.items()
     }
     histories = cases.histories.padded(np.arange(len(cases)), _HISTORY)

@@ -126,7 +126,7 @@ def nice_ticks(low: float, high: float, about: int, *, whole: bool = False) -> l
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if raw <= factor * power * 1.0001)
     if whole:
-        step = max(1.0, round(step))
+        step = max(1.0, float(round(step)))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(number * step, 10) for number in range(first, max(last, first + 1) + 1)]
 
