@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -28,7 +29,7 @@ from vlmrec.data.frames import seconds
 from vlmrec.data.sequences import IntArray, Sequences
 from vlmrec.data.vocabulary import Vocabulary
 
-_BLOCK_ROWS = 1 << 20
+_BLOCK_ROWS = 1 << 19
 
 
 class _Numbering:
@@ -74,13 +75,13 @@ class _Numbering:
         return numbers[indices]
 
     def _look_up(self, labels: Any) -> NDArray[np.int32]:
-        known = self.names().to_frame().with_row_index("number")
-        asked = pl.Series(self.column, pl.from_arrow(labels), dtype=pl.String).to_frame()
-        found = asked.join(known, on=self.column, how="left", maintain_order="left")["number"]
-        new = found.is_null().to_numpy()
-        numbers = found.fill_null(0).to_numpy().astype(np.int32)
-        numbers[new] = np.arange(len(self), len(self) + int(new.sum()))
-        self._names = pa.concat_arrays([self._names, labels.filter(pa.array(new))])
+        # Not a polars join, though no slower: what it frees stays resident for a while.
+        found = pc.call_function("index_in", [labels], pc.SetLookupOptions(self._names))
+        new = found.is_null()
+        numbers = found.fill_null(0).to_numpy().copy()
+        place = np.flatnonzero(new.to_numpy(zero_copy_only=False))
+        numbers[place] = np.arange(len(self), len(self) + len(place))
+        self._names = pa.concat_arrays([self._names, labels.filter(new)])
         return numbers
 
 
@@ -96,7 +97,7 @@ def read_log(path: Path, item_names: pl.Series | None) -> tuple[Vocabulary, pl.S
         ArtifactError: The file is damaged.
     """
     try:
-        _check_columns(pq.read_schema(path).names, path)  # before columns are asked for by name
+        _check_columns(pq.read_schema(path).names, path)
         # Buffering ahead would keep the bytes of all columns in memory until the file is closed.
         with pq.ParquetFile(path, read_dictionary=[USER_ID, ITEM_ID], pre_buffer=False) as file:
             users, user_names = _read_users(file)
@@ -129,6 +130,7 @@ def _read_users(file: Any) -> tuple[NDArray[np.int32], pl.Series]:
     for block in _blocks(file, [USER_ID]):
         users[row : row + len(block)] = numbering.of(block)
         row += len(block)
+    pa.default_memory_pool().release_unused()
     return users, numbering.names()
 
 
@@ -163,6 +165,7 @@ def _blocks(file: Any, columns: list[str]) -> Iterator[Any]:
         if sum(one.num_rows for one in batches) >= _BLOCK_ROWS:
             yield pa.Table.from_batches(batches)
             batches = []
+            pa.default_memory_pool().release_unused()  # or the blocks' peaks would add up
     if batches:
         yield pa.Table.from_batches(batches)
 

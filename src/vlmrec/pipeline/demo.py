@@ -108,14 +108,7 @@ def _report(
         MetricRow(name, shown(one.metrics), _NOTES[name], settings(runs[name]))
         for name, one in measured.items()
     )
-    parts = next(iter(measured.values())).slices
-    slices = {
-        f"{part.name}: {part.definition} ({part.n_cases:,} cases)": tuple(
-            MetricRow(name, shown(one.slices[i].metrics)) for name, one in measured.items()
-        )
-        for i, part in enumerate(parts)
-        if part.n_cases
-    }
+    slices, empty = _slices(measured)
     curves = [
         learning_curve(name, read_lines(run.folder), f"valid {OPTIONS.valid_metric}")
         for name, run in runs.items()

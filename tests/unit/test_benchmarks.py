@@ -1,0 +1,139 @@
+"""The benchmark scripts parse and run at toy size; their arithmetic is checked, their speed not."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from benchmarks.__main__ import SCRIPTS, commands
+from benchmarks.arithmetic import StepShape, floor_seconds, multiply_adds, products
+from benchmarks.loading import LogSize, generate, load
+from benchmarks.machine import describe_machine, gemm_rate
+from benchmarks.memory import peak_mib, reset_peak, resident_mib
+from benchmarks.rectools import StoredVectors, add_metrics, arrays_of, compare, dataset, numbered
+from benchmarks.report import RESULTS, format_table, options_parser, result_path, write_result
+from benchmarks.training_step import TOY, measure
+from benchmarks.workers.vlmrec_sasrec import cases, ndcg, run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_explains_itself(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"benchmarks.{name}", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"benchmarks.{name}").main()
+    assert ended.value.code == 0
+    assert f"benchmarks.{name}" in capsys.readouterr().out
+
+
+def test_all_scripts_are_run_and_can_be_skipped() -> None:
+    assert list(commands(quick=True, skipped=["rectools"])) == list(SCRIPTS[:-1])
+    files = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+    assert set(SCRIPTS) <= files
+
+
+def test_machine_is_described_without_its_name() -> None:
+    found = describe_machine(threads=2)
+    assert found["torch_threads"] == 2
+    assert {"cpu", "cores", "torch", "date", "load_average"} <= set(found)
+    assert gemm_rate(8, 8, 8, seconds=0.0) > 0
+
+
+def test_peak_memory_sees_what_was_freed() -> None:
+    reset_peak()
+    before = resident_mib()
+    block = np.ones(64 << 20, dtype=np.uint8)  # 64 MiB, every page touched
+    del block
+    assert peak_mib() - before > 50
+
+
+def test_multiply_adds_by_hand() -> None:
+    shape = StepShape(
+        rows=2, length=3, positions=5, items=7, dim=4, hidden=8, n_heads=2, n_layers=1
+    )
+    projections = 6 * 4 * 12 + 6 * 4 * 4
+    attention = 2 * (2 * 2) * 3 * 3 * 2  # two products, rows x heads of them, head width 2
+    feed_forward = 2 * 6 * 4 * 8
+    assert multiply_adds(shape) == 3 * (projections + attention + feed_forward + 5 * 4 * 7)
+    one_each = dict.fromkeys(products(shape), 1.0)
+    assert floor_seconds(shape, one_each) == multiply_adds(shape)
+
+
+def test_training_step_at_toy_size() -> None:
+    found = measure({**TOY, "users": 32}, epochs=1, seconds=0.0)
+    assert found["steps"] == 2
+    assert found["ratio"] == pytest.approx(found["ms_per_step"] / found["floor_ms"])
+    assert 0 <= found["padding"] < 1
+
+
+def test_generated_log_loads(tmp_path: Path) -> None:
+    generate(tmp_path / "raw", LogSize(events=2_000, users=50, items=30), "polars")
+    times = pl.read_parquet(tmp_path / "raw" / "interactions.parquet")["timestamp"]
+    assert times.is_sorted()
+    found = load(tmp_path / "raw")
+    assert (found["events"], found["items"]) == (2_000, 30)
+    assert found["seconds"] >= 0
+
+
+def test_our_side_learns_and_is_timed_apart_from_validation() -> None:
+    arrays = arrays_of(dataset(quick=True).leave_one_out())
+    options = {"dim": 16, "n_layers": 1, "n_heads": 2, "max_len": 8, "dropout": 0.0}
+    options |= {"learning_rate": 3e-3, "batch_size": 16, "epochs": 3, "patience": 3}
+    record = run(arrays, {**options, "seed": 0, "threads": 1})
+    assert len(record["training_seconds"]) == len(record["valid"]) == len(record["test"]) == 3
+    assert np.all(np.diff(record["training_seconds"]) > 0)
+    assert record["valid"][-1] > record["valid"][0]
+
+
+def test_stored_vectors_rank_as_they_were_stored(tmp_path: Path) -> None:
+    arrays = arrays_of(dataset(quick=True).leave_one_out())
+    n_items, n = int(arrays["n_items"]), len(arrays["valid_targets"])
+    table = np.eye(n_items + 1, dtype=np.float32)
+    bias = np.zeros(n_items + 1, dtype=np.float32)
+    perfect = {part: table[arrays[f"{part}_targets"]] for part in ("valid", "test")}
+    np.savez(tmp_path / "epoch-000.npz", vectors=table, bias=bias, **perfect)
+    record = {"valid": [1.0]}
+    add_metrics(record, tmp_path, arrays)
+    assert record["valid"] == record["test"] == [1.0]
+    assert record["largest_metric_difference"] == 0.0
+    shuffled = StoredVectors(np.roll(perfect["valid"], 1, axis=0), table, bias)
+    assert ndcg(shuffled, numbered(cases(arrays, "valid"))) < 0.5
+    unknown = np.where(np.arange(n_items + 1) == arrays["valid_targets"][0], -1e9, bias)
+    hidden = StoredVectors(perfect["valid"], table, unknown.astype(np.float32))
+    assert ndcg(hidden, numbered(cases(arrays, "valid"))) <= 1 - 1 / n
+
+
+def test_comparison_takes_the_time_to_the_common_target() -> None:
+    shared = dict.fromkeys(
+        ("peak_mib", "baseline_mib", "preparation_seconds", "parameters", "known_items"), 1
+    )
+    shared |= {"steps_per_epoch": 1, "torch": "x", "threads": 1}
+    ours = {"training_seconds": [1.0, 2.0, 3.0], "valid": [0.1, 0.5, 0.4], "test": [1, 2, 3]}
+    theirs = {"training_seconds": [4.0, 8.0, 12.0], "valid": [0.1, 0.2, 0.4], "test": [4, 5, 6]}
+    first, second = compare({**shared, **ours}, {**shared, **theirs}, seed=3)
+    assert first["target_valid"] == pytest.approx(0.95 * 0.4)
+    assert (first["s_to_target"], second["s_to_target"]) == (2.0, 12.0)
+    assert (first["test"], second["test"]) == (2, 6)
+    assert first["ratio"] == pytest.approx(1 / 6)
+    assert first["seed"] == 3
+
+
+def test_table_aligns_and_shows_gaps() -> None:
+    rows = [{"side": "a", "s": 1.5}, {"side": "bb", "s": None}]
+    assert format_table(rows, ["side", "s"]) == "side     s\na     1.50\nbb       -"
+
+
+def test_toy_results_never_replace_results(tmp_path: Path) -> None:
+    parser = options_parser("loading", None)
+    assert result_path("loading", parser.parse_args([])) == RESULTS / "loading.json"
+    assert RESULTS not in result_path("loading", parser.parse_args(["--quick"])).parents
+    out = tmp_path / "deep" / "x.json"
+    assert result_path("loading", parser.parse_args(["--quick", "--out", str(out)])) == out
+    write_result(out, {"rows": [1]})
+    assert json.loads(out.read_text()) == {"rows": [1]}
