@@ -15,6 +15,7 @@ from vlmrec.core.columns import ITEM_ID
 from vlmrec.core.errors import ArtifactError
 from vlmrec.core.files import atomic_file, read_json_object, sha256_of, write_json
 from vlmrec.core.tensor_files import load_tensors, save_tensors
+from vlmrec.data.parquet_write import write_table
 
 FORMAT = 1
 RUN = "run.json"
@@ -61,10 +62,10 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
         save_tensors(folder / _VECTORS, {"vectors": bundle.item_vectors})
         names.append(_VECTORS)
     with atomic_file(folder / _VOCABULARY) as temporary:
-        bundle.items.write_parquet(temporary)
+        write_table(bundle.items, temporary)
     if bundle.ranks is not None:
         with atomic_file(folder / _RANKS) as temporary:
-            bundle.ranks.write_parquet(temporary)
+            write_table(bundle.ranks, temporary)
         names.append(_RANKS)
     hashes = {name: sha256_of(folder / name) for name in sorted(names)}
     write_json(folder / RUN, {"format": FORMAT, **bundle.info, "sha256": hashes})

@@ -67,12 +67,21 @@ class Dropout(nn.Module):
         self.stream: DropoutStream | None = None
         self.number = 0
 
-    def forward(self, values: Tensor) -> Tensor:
-        """Returns `values` (any shape) with elements dropped."""
+    def forward(self, values: Tensor, ids: Tensor | None = None) -> Tensor:
+        """Returns `values` (any shape) with elements dropped.
+
+        Args:
+            values: What to drop from.
+            ids: ``[n]`` what the rows of `values` ``[n, D]`` stand for, where processes hold
+                different ones: equal ids lose the same elements everywhere.
+        """
         if not self.training or self.p == 0:
             return values
         if self.stream is None:
             return F.dropout(values, self.p, training=True)
+        if ids is not None:
+            keep = _keep_of(ids, values.shape[1], self.p, self.stream.seed_for(self.number))
+            return values * keep.to(values.dtype).mul_(1 / (1 - self.p))
         return values * self._mask(values, self.stream)
 
     def _mask(self, values: Tensor, stream: DropoutStream) -> Tensor:
@@ -102,3 +111,20 @@ def _keep(shape: list[int], p: float, seed: int, device: torch.device) -> Tensor
     raw = np.random.SFC64(seed).random_raw(-(-n // 4))
     levels = torch.as_tensor(raw.view(np.int16)[:n])
     return (levels >= round(p * _LEVELS) - _LEVELS // 2).view(shape)
+
+
+def _keep_of(ids: Tensor, width: int, p: float, seed: int) -> Tensor:
+    """Returns ``[n, width] bool``; a row follows from its id and the seed alone.
+
+    Numbers come from the finaliser of SplitMix64 (Steele, Lea & Flood, 2014) over a counter,
+    so that the masks of other ids need not be drawn.
+    """
+    quads = -(-width // 4)
+    place = ids.cpu().numpy().astype(np.uint64)[:, None] * np.uint64(quads)
+    mixed = place + np.arange(quads, dtype=np.uint64) + np.uint64(seed)
+    mixed *= np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    levels = torch.as_tensor(mixed.view(np.int16)[:, :width].copy(), device=ids.device)
+    return levels >= round(p * _LEVELS) - _LEVELS // 2

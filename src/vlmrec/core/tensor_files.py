@@ -1,5 +1,6 @@
 """Tensors on disk as safetensors: nothing that is loaded can run code."""
 
+import re
 from pathlib import Path
 
 import safetensors
@@ -9,14 +10,26 @@ from torch import Tensor
 from vlmrec.core.errors import ArtifactError
 from vlmrec.core.files import atomic_file
 
+_OS_ERROR = re.compile(r"os error (\d+)")
+"""How safetensors tells what the system refused: the number, in words."""
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Writes tensors by name, atomically."""
+    """Writes tensors by name, atomically.
+
+    Raises:
+        DataError: The folder is read-only or the disk is full.
+    """
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_file(path) as temporary:
-        safetensors.torch.save_file(ready, temporary)  # pyright: ignore[reportUnknownMemberType]
+        try:
+            safetensors.torch.save_file(ready, temporary)  # pyright: ignore[reportUnknownMemberType]
+        except safetensors.SafetensorError as error:
+            number = _OS_ERROR.search(str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), str(error)) from None
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

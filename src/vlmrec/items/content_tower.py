@@ -29,7 +29,7 @@ class ContentTower(nn.Module):
 
     Averaging, not adding, keeps an item without a picture on the same scale as one with both.
     Vectors are standardised per dimension over the training items first: raw encoder
-    dimensions differ in scale by orders of magnitude, while whitening was measured to hurt.
+    dimensions differ in scale by orders of magnitude.
 
     Args:
         n_items: Number of items I.
@@ -86,21 +86,26 @@ class ContentTower(nn.Module):
 
     def forward(self, ids: Tensor | None = None) -> Tensor:
         """Returns ``[I + 1, D]``, or ``[n, D]`` for internal ids ``[n]``."""
-        vectors = self.project(self.raw(ids))
+        vectors = self.project(self.raw(ids), ids)
         if self.ids is None:
             return vectors
         return vectors + (self.ids if ids is None else F.embedding(ids, self.ids))
 
-    def project(self, content: Mapping[str, RawContent]) -> Tensor:
+    def project(self, content: Mapping[str, RawContent], ids: Tensor | None = None) -> Tensor:
         """Returns ``[n, D]`` vectors of items known only by their content.
 
         Items that have no modality at all get the zero vector.
+
+        Args:
+            content: By modality, n rows each.
+            ids: ``[n]`` internal ids of the rows, where they are some of the catalogue: in
+                training an item then loses the same hidden elements in every process.
         """
         total: Tensor | None = None
         count: Tensor | None = None
         for name in self.modalities:
             raw = content[name]
-            part = self.projections[name](raw.vectors).masked_fill(~raw.present[:, None], 0.0)
+            part = self.projections[name](raw.vectors, ids).masked_fill(~raw.present[:, None], 0.0)
             have = raw.present.to(part.dtype)[:, None]  # [n, 1]
             total = part if total is None else total + part
             count = have if count is None else count + have
@@ -126,6 +131,6 @@ class _Projection(nn.Module):
         spread = seen.std(dim=0, unbiased=False)
         self.get_buffer("spread").copy_(torch.where(spread > 1e-6, spread, 1.0))
 
-    def forward(self, vectors: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor, ids: Tensor | None = None) -> Tensor:
         standard = (vectors - self.get_buffer("mean")) / self.get_buffer("spread")
-        return self.contract(self.dropout(F.gelu(self.expand(standard))))
+        return self.contract(self.dropout(F.gelu(self.expand(standard)), ids))

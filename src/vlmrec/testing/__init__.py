@@ -1,0 +1,1 @@
+"""Contract suites to subclass, and small data to test on."""

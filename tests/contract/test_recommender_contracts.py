@@ -1,0 +1,63 @@
+"""Every model passes the shipped suite, in all the ways in which it can be configured."""
+
+from vlmrec.models import MODELS, ItemKNN, Popularity, SASRec, SASRecContent
+from vlmrec.objectives import BinaryCrossEntropy, FullCrossEntropy, SampledSoftmax
+from vlmrec.scoring import ScoringConfig
+from vlmrec.testing.recommenders import RecommenderContract
+from vlmrec.testing.worlds import small_dataset, write_noise_vectors
+
+
+class TestPopularity(RecommenderContract):
+    def make_spec(self, dataset, folder):
+        return Popularity()
+
+
+class TestItemKNN(RecommenderContract):
+    def make_spec(self, dataset, folder):
+        return ItemKNN(max_len=3, n_neighbours=10)
+
+
+class TestSASRec(RecommenderContract):
+    def make_spec(self, dataset, folder):
+        return SASRec(dim=8, hidden=16, max_len=8)
+
+
+class TestSASRecWithNegatives(RecommenderContract):
+    def make_spec(self, dataset, folder):
+        objective = BinaryCrossEntropy(n_negatives=3)
+        return SASRec(dim=8, hidden=16, max_len=8, norm="pre", objective=objective)
+
+
+class TestSASRecCosine(RecommenderContract):
+    def make_spec(self, dataset, folder):
+        scoring = ScoringConfig(kind="cosine", temperature=0.2, learnable=True)
+        objective = FullCrossEntropy(tile_columns=7)
+        return SASRec(dim=8, hidden=16, max_len=8, scoring=scoring, objective=objective)
+
+
+class TestSASRecContent(RecommenderContract):
+    def make_spec(self, dataset, folder):
+        return SASRecContent(dim=8, hidden=16, max_len=8, **write_noise_vectors(dataset, folder))
+
+
+class TestSASRecContentWithIds(RecommenderContract):
+    def make_spec(self, dataset, folder):
+        files = write_noise_vectors(dataset, folder)
+        objective = SampledSoftmax(n_negatives=5)
+        return SASRecContent(
+            dim=8, max_len=8, text=files["text"], image=None, use_ids=True, objective=objective
+        )
+
+
+def test_every_model_has_a_suite(tmp_path):
+    data = small_dataset()
+    suites = [kind() for kind in globals().values() if is_suite(kind)]
+    assert {suite.make_spec(data, tmp_path).name for suite in suites} == set(MODELS)
+
+
+def is_suite(kind) -> bool:
+    return (
+        isinstance(kind, type)
+        and issubclass(kind, RecommenderContract)
+        and kind.__module__ == (__name__)
+    )

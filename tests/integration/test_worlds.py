@@ -1,0 +1,81 @@
+"""Planted worlds: who sees the signal solves them, everybody else stays at the floor."""
+
+import pytest
+
+from vlmrec.data import synthetic
+from vlmrec.data.synthetic import World, shuffled
+from vlmrec.models import ItemKNN, ModelSpec, Popularity, SASRec, SASRecContent
+from vlmrec.pipeline.fitting import fit
+from vlmrec.testing.worlds import world_split, write_world_vectors
+from vlmrec.train.options import TrainOptions
+
+SIZES = {"dim": 32, "hidden": 64, "n_layers": 1, "dropout": 0.1}
+pytestmark = pytest.mark.slow
+
+
+def ndcg(world: World, spec: ModelSpec, epochs: int = 40) -> float:
+    options = TrainOptions(
+        epochs=epochs, batch_size=32, learning_rate=3e-3, device="cpu", patience=4, valid_every=3
+    )
+    run = fit(spec, world_split(world), options=options, quiet=True)
+    return run.info["metrics"]["test"]["metrics"]["NDCG@10"]["mean"]
+
+
+def solves(world: World, spec: ModelSpec, epochs: int = 40) -> bool:
+    return ndcg(world, spec, epochs) >= 0.8 * world.reachable
+
+
+def stays_at_the_floor(world: World, spec: ModelSpec, epochs: int = 40) -> bool:
+    return ndcg(world, spec, epochs) <= world.floor + 0.15 * (world.reachable - world.floor)
+
+
+def content(world: World, folder, modality: str) -> SASRecContent:
+    files = {"text": None, "image": None}
+    files[modality] = write_world_vectors(world, folder)[modality]
+    return SASRecContent(**SIZES, max_len=10, **files)
+
+
+def test_sasrec_solves_the_world_of_order():
+    assert solves(synthetic.order_world(), SASRec(**SIZES, max_len=20))
+
+
+def test_nobody_solves_the_shuffled_world_of_order():
+    world = shuffled(synthetic.order_world())
+    assert stays_at_the_floor(world, SASRec(**SIZES, max_len=20))
+
+
+def test_models_blind_to_order_do_not_solve_its_world():
+    for spec in (Popularity(), ItemKNN(max_len=50)):
+        assert stays_at_the_floor(synthetic.order_world(), spec)
+
+
+def test_item_knn_solves_the_world_of_ids_unless_it_is_shuffled():
+    world = synthetic.ids_world()
+    assert solves(world, ItemKNN())
+    assert stays_at_the_floor(world, Popularity())
+    assert stays_at_the_floor(shuffled(world), ItemKNN())
+
+
+@pytest.mark.parametrize("seen", ["text", "image"])
+@pytest.mark.parametrize("planted", ["text", "image"])
+def test_a_modality_solves_its_own_world_only(tmp_path, planted, seen):
+    world = synthetic.text_world() if planted == "text" else synthetic.image_world()
+    spec = content(world, tmp_path, seen)
+    assert (solves if seen == planted else stays_at_the_floor)(world, spec)
+
+
+def test_shuffled_content_solves_nothing(tmp_path):
+    world = shuffled(synthetic.image_world())
+    assert stays_at_the_floor(world, content(world, tmp_path, "image"))
+
+
+def test_content_ranks_items_that_nobody_bought(tmp_path):
+    world = synthetic.cold_world()
+    assert solves(world, content(world, tmp_path, "image"), epochs=24)
+
+
+def test_ids_and_shuffled_content_cannot_rank_items_that_nobody_bought(tmp_path):
+    world = synthetic.cold_world()
+    assert stays_at_the_floor(world, SASRec(**SIZES, max_len=10), epochs=9)
+    mixed = shuffled(world)
+    assert stays_at_the_floor(mixed, content(mixed, tmp_path, "image"), epochs=9)

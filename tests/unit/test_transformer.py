@@ -1,0 +1,95 @@
+"""The transformer against the same blocks written with torch's own layers."""
+
+import pytest
+import torch
+from torch import nn
+
+from vlmrec.core.dropout import DropoutStream, attach
+from vlmrec.core.errors import ConfigError
+from vlmrec.core.random import Streams
+from vlmrec.models import SASRec
+from vlmrec.models.spec import initialise
+from vlmrec.users.transformer import CausalTransformer
+
+B, T, D, H = 3, 7, 8, 2
+
+
+def transformer(norm: str, dropout: float = 0.0) -> CausalTransformer:
+    model = CausalTransformer(
+        dim=D, n_layers=2, n_heads=H, max_len=10, dropout=dropout, hidden=12, norm=norm
+    )
+    initialise(model, Streams(0))
+    generator = Streams(1).torch("noise")
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn(weight.shape, generator=generator) * 0.3)
+    return model
+
+
+def plain(model: CausalTransformer, vectors: torch.Tensor, norm: str) -> torch.Tensor:
+    states = model.input_norm(vectors + model.positions[:T])
+    for block in model.blocks:
+        layer = nn.TransformerEncoderLayer(
+            D, H, 12, dropout=0.0, activation="gelu", batch_first=True, norm_first=norm == "pre"
+        )
+        ours = block.state_dict()
+        layer.load_state_dict(
+            {
+                "self_attn.in_proj_weight": ours["attention.project.weight"],
+                "self_attn.in_proj_bias": ours["attention.project.bias"],
+                "self_attn.out_proj.weight": ours["attention.output.weight"],
+                "self_attn.out_proj.bias": ours["attention.output.bias"],
+                "linear1.weight": ours["expand.weight"],
+                "linear1.bias": ours["expand.bias"],
+                "linear2.weight": ours["contract.weight"],
+                "linear2.bias": ours["contract.bias"],
+                "norm1.weight": ours["attention_norm.weight"],
+                "norm1.bias": ours["attention_norm.bias"],
+                "norm2.weight": ours["forward_norm.weight"],
+                "norm2.bias": ours["forward_norm.bias"],
+            }
+        )
+        mask = nn.Transformer.generate_square_subsequent_mask(T)
+        states = layer.train()(states, src_mask=mask, is_causal=True)
+    return model.output_norm(states)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_states_are_those_of_torchs_own_layers(norm):
+    model = transformer(norm).eval()
+    vectors = torch.randn(B, T, D, generator=Streams(2).torch("x"))
+    mask = torch.ones(B, T, dtype=torch.bool)
+    torch.testing.assert_close(
+        model(vectors, mask), plain(model, vectors, norm), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_the_path_with_dropout_is_the_fused_path_when_nothing_is_dropped():
+    model = transformer("post", dropout=1e-9)
+    attach(model, DropoutStream(Streams(0)))
+    vectors = torch.randn(B, T, D, generator=Streams(2).torch("x"))
+    mask = torch.ones(B, T, dtype=torch.bool)
+    torch.testing.assert_close(
+        model.train()(vectors, mask), model.eval()(vectors, mask), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_training_with_dropout_is_causal_too():
+    model = transformer("post", dropout=0.4).train()
+    stream = DropoutStream(Streams(0))
+    attach(model, stream)
+    vectors = torch.randn(B, T, D, generator=Streams(2).torch("x"))
+    mask = torch.ones(B, T, dtype=torch.bool)
+    stream.begin(0)
+    before = model(vectors, mask)
+    changed = vectors.clone()
+    changed[:, 4:] += 5
+    stream.begin(0)
+    after = model(changed, mask)
+    torch.testing.assert_close(before[:, :4], after[:, :4])
+    assert not torch.allclose(before[:, 4:], after[:, 4:])
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ConfigError, match="'dim' was given 10, which 4 heads do not divide"):
+        SASRec(dim=10, n_heads=4).user_encoder()
