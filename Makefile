@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-all lint type fmt docs bench clean
+.PHONY: setup demo test unit lint type fmt docs bench clean
 
 setup: $(STAMP)
 
@@ -18,11 +18,14 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/vlmrec demo --out demo-shop --overwrite
 
+# One thread a worker: workers that each take all cores wait for one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not network and not gpu"
+	$(PYTEST) -m "not network and not gpu"
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -m "not network and not gpu and not slow and not realdata"
+	$(PYTEST) tests/unit -m "not network and not gpu and not slow and not realdata"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

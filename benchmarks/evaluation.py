@@ -29,8 +29,8 @@ def measure(n_items: int, n_users: int, dim: int, repeats: int) -> dict[str, Any
 
     from vlmrec.data.sequences import Sequences
     from vlmrec.data.splits import Cases
-    from vlmrec.evaluate.evaluation import evaluate_ranker
-    from vlmrec.evaluate.ranking import rank_targets
+    from vlmrec.evaluation.evaluator import evaluate_ranker
+    from vlmrec.evaluation.ranking import rank_targets
 
     class RandomVectors:
         """Mean of the history's vectors against all vectors."""

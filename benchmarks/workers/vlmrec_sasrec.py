@@ -20,7 +20,7 @@ from vlmrec.core.random import Streams
 from vlmrec.data.batches import NextItemBatches, Window
 from vlmrec.data.sequences import Histories, Sequences
 from vlmrec.data.splits import Cases
-from vlmrec.evaluate.evaluation import evaluate_ranker
+from vlmrec.evaluation.evaluator import evaluate_ranker
 from vlmrec.models.sasrec import SASRec
 from vlmrec.models.spec import CatalogShape, TrainingData, initialise
 from vlmrec.train.loop import train

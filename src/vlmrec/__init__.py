@@ -44,14 +44,13 @@ _HOMES = {
     "TrainOptions": "vlmrec.train.options",
     "VlmrecError": "vlmrec.core.errors",
     "add_items": "vlmrec.pipeline.adding",
+    "evaluate": "vlmrec.pipeline.evaluation",
     "fit": "vlmrec.pipeline.fitting",
     "recommend": "vlmrec.pipeline.recommending",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "evaluate":
-        return import_module("vlmrec.evaluate")  # the room is callable; see there
     if name not in _HOMES:
         raise AttributeError(f"module 'vlmrec' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)

@@ -6,9 +6,9 @@ from hypothesis.extra import numpy as hnp
 from tests.reference.ranking_cases import TableRanker, make_cases
 from tests.reference.ranking_oracle import plain_gini, plain_list, plain_rank
 
-from vlmrec.evaluate.metrics import gini, mrr, ndcg, recall
-from vlmrec.evaluate.ranking import rank_targets
-from vlmrec.evaluate.top_items import best_columns
+from vlmrec.evaluation.metrics import gini, mrr, ndcg, recall
+from vlmrec.evaluation.ranking import rank_targets
+from vlmrec.evaluation.top_items import best_columns
 
 half_ranks = st.integers(2, 400).map(lambda twice: twice / 2)
 rank_arrays = hnp.arrays(np.float64, st.integers(1, 30), elements=half_ranks)

@@ -6,7 +6,7 @@ from scipy import stats
 
 from vlmrec.core.errors import ConfigError
 from vlmrec.core.random import Streams
-from vlmrec.evaluate.significance import bootstrap_means, distinct_rows, paired_bootstrap
+from vlmrec.evaluation.significance import bootstrap_means, distinct_rows, paired_bootstrap
 
 
 def test_interval_agrees_with_scipy() -> None:

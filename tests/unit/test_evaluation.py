@@ -7,8 +7,8 @@ from tests.reference.ranking_cases import TableRanker, make_cases, random_cases
 from tests.reference.ranking_oracle import plain_metrics
 
 from vlmrec.core.errors import ConfigError, DataError
-from vlmrec.evaluate.evaluation import Evaluation, evaluate_ranker
-from vlmrec.evaluate.slices import Slice, history_slices
+from vlmrec.evaluation.evaluator import Evaluation, evaluate_ranker
+from vlmrec.evaluation.slices import Slice, history_slices
 
 N_ITEMS = 400
 

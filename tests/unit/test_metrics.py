@@ -13,8 +13,8 @@ from tests.reference.ranking_cases import TableRanker, make_cases
 from tests.reference.ranking_oracle import plain_gini, plain_metrics
 
 from vlmrec.core.errors import ConfigError
-from vlmrec.evaluate.metrics import coverage, gini, mrr, ndcg, parse_metric, parse_metrics, recall
-from vlmrec.evaluate.ranking import rank_targets
+from vlmrec.evaluation.metrics import coverage, gini, mrr, ndcg, parse_metric, parse_metrics, recall
+from vlmrec.evaluation.ranking import rank_targets
 
 
 def test_values_by_hand() -> None:

@@ -11,10 +11,10 @@ from tests.reference.ranking_oracle import plain_list, plain_rank
 from torch import Tensor
 
 from vlmrec.core.errors import ConfigError
-from vlmrec.evaluate import pool as pool_module
-from vlmrec.evaluate import ranking as ranking_module
-from vlmrec.evaluate import seen as seen_module
-from vlmrec.evaluate.ranking import RankResult, rank_targets
+from vlmrec.evaluation import pool as pool_module
+from vlmrec.evaluation import ranking as ranking_module
+from vlmrec.evaluation import seen as seen_module
+from vlmrec.evaluation.ranking import RankResult, rank_targets
 
 
 def ranker_of_rows(*rows: list[float]) -> TableRanker:

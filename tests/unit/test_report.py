@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from vlmrec.core.errors import DataError
-from vlmrec.evaluate.report import (
+from vlmrec.evaluation.report import (
     ComparisonReport,
     ExamplePerson,
     ItemCard,
@@ -22,10 +22,10 @@ from vlmrec.evaluate.report import (
     write_comparison_report,
     write_run_report,
 )
-from vlmrec.evaluate.report.charts import line_chart, nice_ticks, spread
-from vlmrec.evaluate.report.tables import table
-from vlmrec.evaluate.report.thumbnails import EDGE, thumbnail_uri
-from vlmrec.evaluate.significance import Estimate
+from vlmrec.evaluation.report.charts import line_chart, nice_ticks, spread
+from vlmrec.evaluation.report.tables import table
+from vlmrec.evaluation.report.thumbnails import EDGE, thumbnail_uri
+from vlmrec.evaluation.significance import Estimate
 
 HOSTILE = "<script>alert('x')</script>\"'><img src=http://evil.example/x onerror=y>"
 VOID = {"meta", "img", "link", "br", "hr", "input"}

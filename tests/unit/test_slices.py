@@ -1,6 +1,6 @@
 import numpy as np
 
-from vlmrec.evaluate.slices import Slice, content_slices, history_slices, popularity_slices
+from vlmrec.evaluation.slices import Slice, content_slices, history_slices, popularity_slices
 
 
 def members(slices: list[Slice]) -> dict[str, list[int]]:

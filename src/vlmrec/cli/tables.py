@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vlmrec.core.columns import ITEM_ID, RANK, SCORE, TITLE
-from vlmrec.evaluate.evaluation import Evaluation
+from vlmrec.evaluation.evaluator import Evaluation
 from vlmrec.pipeline.evaluation import SplitEvaluation
 
 _FILE_WIDTH = 140

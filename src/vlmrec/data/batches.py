@@ -55,7 +55,7 @@ class NextItemBatches:
         batches: list[Window] = [
             Window(self.histories.users[rows[part]], start[part], length[part]) for part in order
         ]
-        return [batches[i] for i in rng.permutation(len(batches))]
+        return [batches[int(i)] for i in rng.permutation(len(batches))]
 
     def build(self, window: "Window", epoch: int, step: int) -> TrainingBatch:
         """Returns the padded batch of one step."""

@@ -8,8 +8,8 @@ from vlmrec.data.dataset import Dataset
 from vlmrec.data.shop import ShopConfig, generate_shop, write_shop
 from vlmrec.data.sources.files import FileSource, read_files
 from vlmrec.data.splits import Split
-from vlmrec.evaluate.evaluation import Evaluation
-from vlmrec.evaluate.report import ComparisonReport, MetricRow, write_comparison_report
+from vlmrec.evaluation.evaluator import Evaluation
+from vlmrec.evaluation.report import ComparisonReport, MetricRow, write_comparison_report
 from vlmrec.models import ItemKNN, ModelSpec, Popularity, SASRec, SASRecContent
 from vlmrec.pipeline.evaluation import evaluate_split
 from vlmrec.pipeline.fitting import fit

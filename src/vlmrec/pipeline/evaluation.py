@@ -9,8 +9,8 @@ import numpy as np
 from vlmrec.core.errors import ArtifactError
 from vlmrec.core.protocols import Ranker
 from vlmrec.data.splits import Cases, Split
-from vlmrec.evaluate.evaluation import Evaluation, evaluate_ranker
-from vlmrec.evaluate.slices import popularity_slices
+from vlmrec.evaluation.evaluator import Evaluation, evaluate_ranker
+from vlmrec.evaluation.slices import popularity_slices
 from vlmrec.models.item_knn import ItemKNN
 from vlmrec.models.popularity import Popularity
 from vlmrec.models.spec import CatalogShape, ModelSpec, TrainingData

@@ -26,8 +26,8 @@ from vlmrec.core.random import Streams
 from vlmrec.data.batches import NextItemBatches
 from vlmrec.data.negatives import UniformNegatives
 from vlmrec.data.splits import Split
-from vlmrec.evaluate.evaluation import evaluate_ranker
-from vlmrec.evaluate.metrics import parse_metrics
+from vlmrec.evaluation.evaluator import evaluate_ranker
+from vlmrec.evaluation.metrics import parse_metrics
 from vlmrec.items.cache import VectorCache
 from vlmrec.items.content import ContentVectors
 from vlmrec.models.sequence import SequenceRecommender

@@ -12,7 +12,7 @@ from vlmrec.core.columns import ITEM_ID, RANK, SCORE, TITLE, USER_ID
 from vlmrec.core.errors import ConfigError, DataError
 from vlmrec.core.tensors import require_finite
 from vlmrec.data.sequences import gather_padded
-from vlmrec.evaluate.top_items import best_columns
+from vlmrec.evaluation.top_items import best_columns
 from vlmrec.pipeline.run import Run
 
 _ROWS = 256

@@ -12,8 +12,8 @@ from vlmrec.core.random import Streams
 from vlmrec.data.dataset import Dataset
 from vlmrec.data.sequences import IntArray
 from vlmrec.data.splits import Split
-from vlmrec.evaluate.ranking import rank_targets
-from vlmrec.evaluate.report import (
+from vlmrec.evaluation.ranking import rank_targets
+from vlmrec.evaluation.report import (
     ExamplePerson,
     ItemCard,
     LearningCurve,
@@ -21,7 +21,7 @@ from vlmrec.evaluate.report import (
     RunReport,
     write_run_report,
 )
-from vlmrec.evaluate.significance import Estimate
+from vlmrec.evaluation.significance import Estimate
 from vlmrec.pipeline.evaluation import SplitEvaluation
 from vlmrec.pipeline.run import Run
 

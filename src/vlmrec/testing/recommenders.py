@@ -18,7 +18,7 @@ from vlmrec.core.errors import ConfigError, DataError
 from vlmrec.core.protocols import LossSum, Trainable, TrainingBatch, VectorRanker
 from vlmrec.data.dataset import Dataset
 from vlmrec.data.splits import Split
-from vlmrec.evaluate.ranking import rank_targets
+from vlmrec.evaluation.ranking import rank_targets
 from vlmrec.models.spec import ModelSpec
 from vlmrec.pipeline.fitting import fit
 from vlmrec.pipeline.recommending import recommend

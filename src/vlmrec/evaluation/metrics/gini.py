@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vlmrec.evaluate.metrics.coverage import recommendation_counts
+from vlmrec.evaluation.metrics.coverage import recommendation_counts
 
 
 def gini(lists: np.ndarray, k: int, pool_items: np.ndarray) -> float:

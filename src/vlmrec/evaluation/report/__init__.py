@@ -1,6 +1,6 @@
 """Reports as one self-contained HTML file: tables, curves, and people with their pictures."""
 
-from vlmrec.evaluate.report.contents import (
+from vlmrec.evaluation.report.contents import (
     ComparisonReport,
     ExamplePerson,
     ItemCard,
@@ -8,7 +8,7 @@ from vlmrec.evaluate.report.contents import (
     MetricRow,
     RunReport,
 )
-from vlmrec.evaluate.report.report import write_comparison_report, write_run_report
+from vlmrec.evaluation.report.report import write_comparison_report, write_run_report
 
 __all__ = [
     "ComparisonReport",

@@ -13,12 +13,12 @@ from vlmrec.core.errors import ConfigError, DataError
 from vlmrec.core.protocols import Ranker
 from vlmrec.core.random import Streams
 from vlmrec.data.splits import Cases
-from vlmrec.evaluate.metrics import RankMetric, coverage, gini, parse_metrics
-from vlmrec.evaluate.protocol import describe_protocol
-from vlmrec.evaluate.ranking import RankResult, rank_targets
-from vlmrec.evaluate.significance import Estimate, bootstrap_means
-from vlmrec.evaluate.slices import Slice
-from vlmrec.evaluate.table import format_evaluation
+from vlmrec.evaluation.metrics import RankMetric, coverage, gini, parse_metrics
+from vlmrec.evaluation.protocol import describe_protocol
+from vlmrec.evaluation.ranking import RankResult, rank_targets
+from vlmrec.evaluation.significance import Estimate, bootstrap_means
+from vlmrec.evaluation.slices import Slice
+from vlmrec.evaluation.table import format_evaluation
 
 DEFAULT_METRICS = tuple(f"{kind}@{k}" for k in (5, 10, 20) for kind in ("NDCG", "Recall", "MRR"))
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vlmrec.evaluate.report.contents import LearningCurve
+from vlmrec.evaluation.report.contents import LearningCurve
 
 WIDTH, HEIGHT = 1000, 380
 LEFT, RIGHT, TOP, BOTTOM = 56, 270, 16, 46

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vlmrec.evaluate.report.contents import MetricRow
-from vlmrec.evaluate.significance import Estimate
+from vlmrec.evaluation.report.contents import MetricRow
+from vlmrec.evaluation.significance import Estimate
 
 NOTHING = "–"  # noqa: RUF001  an en dash, as typeset tables have it
 

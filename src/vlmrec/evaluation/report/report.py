@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from vlmrec.core.files import atomic_file
-from vlmrec.evaluate.report.charts import line_chart
-from vlmrec.evaluate.report.contents import ComparisonReport, RunReport
-from vlmrec.evaluate.report.tables import table
-from vlmrec.evaluate.report.thumbnails import thumbnail_uri
+from vlmrec.evaluation.report.charts import line_chart
+from vlmrec.evaluation.report.contents import ComparisonReport, RunReport
+from vlmrec.evaluation.report.tables import table
+from vlmrec.evaluation.report.thumbnails import thumbnail_uri
 
 
 def write_run_report(path: Path, report: RunReport) -> None:
@@ -56,7 +56,7 @@ def _render(template: str, **contents: Any) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("vlmrec.evaluate.report"),
+        loader=jinja2.PackageLoader("vlmrec.evaluation.report"),
         autoescape=True,  # titles come from catalogues, and catalogues hold anything
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

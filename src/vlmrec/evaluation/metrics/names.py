@@ -8,9 +8,9 @@ from types import MappingProxyType
 import numpy as np
 
 from vlmrec.core.errors import ConfigError, nearest
-from vlmrec.evaluate.metrics.mrr import mrr
-from vlmrec.evaluate.metrics.ndcg import ndcg
-from vlmrec.evaluate.metrics.recall import recall
+from vlmrec.evaluation.metrics.mrr import mrr
+from vlmrec.evaluation.metrics.ndcg import ndcg
+from vlmrec.evaluation.metrics.recall import recall
 
 RankFunction = Callable[[np.ndarray, int], np.ndarray]
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from vlmrec.data.splits import Cases
-from vlmrec.evaluate.pool import Pool
+from vlmrec.evaluation.pool import Pool
 
 _EVENTS_AT_A_TIME = 1 << 20
 

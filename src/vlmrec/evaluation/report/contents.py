@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from vlmrec.evaluate.significance import Estimate
+from vlmrec.evaluation.significance import Estimate
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from vlmrec.core.columns import PADDING_ID
 from vlmrec.core.protocols import Ranker
 from vlmrec.data.splits import Cases
-from vlmrec.evaluate.pool import (
+from vlmrec.evaluation.pool import (
     ITEM_CHUNK,
     Pool,
     even_parts,
@@ -18,8 +18,8 @@ from vlmrec.evaluate.pool import (
     make_pool,
     target_columns,
 )
-from vlmrec.evaluate.seen import hide_seen
-from vlmrec.evaluate.top_items import best_columns
+from vlmrec.evaluation.seen import hide_seen
+from vlmrec.evaluation.top_items import best_columns
 
 MEBIBYTE = 1 << 20
 _MOST_CASES_AT_A_TIME = 512

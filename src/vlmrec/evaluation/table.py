@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vlmrec.evaluate.significance import Estimate
+from vlmrec.evaluation.significance import Estimate
 
 if TYPE_CHECKING:
-    from vlmrec.evaluate.evaluation import Evaluation
+    from vlmrec.evaluation.evaluator import Evaluation
 
 
 def format_evaluation(evaluation: "Evaluation") -> str:
