@@ -140,3 +140,9 @@ def test_best_weights_are_copies():
     with torch.no_grad():
         model.weight.zero_()
     assert copies["weight"].any()
+
+
+def test_what_a_kill_left_of_a_checkpoint_is_removed(tmp_path):
+    (tmp_path / ".checkpoint-0000000001-000001.abc").mkdir()
+    Checkpoints(tmp_path, "abc").clear()
+    assert not list(tmp_path.iterdir())

@@ -75,3 +75,10 @@ def test_new_items_are_placed_like_known_ones():
 def test_a_tower_needs_a_modality():
     with pytest.raises(ValueError, match="at least one modality"):
         tower(names=()).project({})
+
+
+def test_an_item_unknown_to_training_has_no_id_vector():
+    model = tower(use_ids=True)
+    model.load({"text": content(), "image": content()}, torch.arange(1, N))
+    torch.testing.assert_close(model()[N], model.project(model.raw())[N])
+    assert not model()[1].equal(model.project(model.raw())[1])

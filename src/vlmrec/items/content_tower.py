@@ -63,10 +63,17 @@ class ContentTower(nn.Module):
     def load(self, content: Mapping[str, RawContent], training_items: Tensor) -> None:
         """Takes in the frozen vectors ``[I + 1, W]`` of every modality.
 
+        Items that training does not know get no id vector: their content alone places them.
+
         Args:
             content: By modality; row 0 is padding.
             training_items: ``[P] int64`` items whose mean and spread standardise the rest.
         """
+        if self.ids is not None:
+            unknown = torch.ones(len(self.ids), dtype=torch.bool)
+            unknown[training_items.cpu()] = False
+            with torch.no_grad():
+                self.ids[unknown.to(self.ids.device)] = 0.0
         for name in self.modalities:
             raw = content[name]
             self.get_buffer(f"{name}_vectors").copy_(raw.vectors)

@@ -36,6 +36,7 @@ from vlmrec.pipeline.content import describe, gather_content, raw
 from vlmrec.pipeline.evaluation import SplitEvaluation, evaluate_split, training_data
 from vlmrec.pipeline.reporting import report_run
 from vlmrec.pipeline.run import Run, vectors_of
+from vlmrec.train.checkpoint import Checkpoints
 from vlmrec.train.loop import TrainingResult, train
 from vlmrec.train.options import TrainOptions
 
@@ -115,8 +116,7 @@ def fit(
         lines = [] if result is None else result.lines
         report_run(folder / "report.html", run, split, measured, lines)
         run.save(folder)
-        for path in folder.glob("checkpoint-*"):
-            shutil.rmtree(path)
+        Checkpoints(folder, config["hash"]).clear()
     processes.wait_for_everyone()
     return run
 

@@ -82,9 +82,7 @@ class Checkpoints:
                 "sha256": hashes,
             }
             write_json(temporary / "state.json", state)
-        for path in self.folder.glob(f"{_PREFIX}*"):
-            if path != target:
-                shutil.rmtree(path)
+        self._remove(keep=target)
 
     def restore(
         self, model: nn.Module, optimizer: Optimizer
@@ -116,8 +114,14 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes all checkpoints: the run is finished and its weights stand in the run folder."""
-        for path in self.folder.glob(f"{_PREFIX}*"):
-            shutil.rmtree(path)
+        self._remove(keep=None)
+
+    def _remove(self, keep: Path | None) -> None:
+        # Hidden folders are what a kill left of a checkpoint that was being written.
+        for pattern in (f"{_PREFIX}*", f".{_PREFIX}*"):
+            for path in self.folder.glob(pattern):
+                if path != keep:
+                    shutil.rmtree(path)
 
 
 def parameters_of(model: nn.Module) -> dict[str, Tensor]:
