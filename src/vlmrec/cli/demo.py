@@ -15,6 +15,7 @@ def demo(
 ) -> None:
     """Generate a shop, train six models on it, print one table, write a report with pictures."""
     from vlmrec.cli.tables import print_comparison
+    from vlmrec.core.errors import DataError
     from vlmrec.core.files import refuse_existing
     from vlmrec.pipeline.demo import is_demo, run_demo
 
@@ -22,7 +23,12 @@ def demo(
         typer.echo(text, err=True)
 
     started = time.monotonic()
-    refuse_existing(out, overwrite=overwrite and is_demo(out))
+    refuse_existing(out, overwrite=overwrite)
+    if out.is_dir() and any(out.iterdir()) and not is_demo(out):
+        raise DataError(
+            f"The output folder '{out}' holds something else than a demo; it is not replaced.",
+            "Choose another --out.",
+        )
     if out.is_dir():
         shutil.rmtree(out)
     made = run_demo(out, seed=seed, say=say)

@@ -4,22 +4,6 @@ import torch
 from torch import Tensor
 
 
-def masked_softmax(scores: Tensor, mask: Tensor, dim: int = -1) -> Tensor:
-    """Returns the softmax of `scores` over the places where `mask` is true.
-
-    Args:
-        scores: Any shape, floating.
-        mask: Boolean, broadcastable to `scores`; false places get probability 0.
-        dim: The dimension that sums to 1.
-
-    A row without any true place is all zeros (not NaN).
-    """
-    filled = scores.masked_fill(~mask, float("-inf"))
-    top = filled.amax(dim=dim, keepdim=True)
-    weights = (filled - top.masked_fill(top == float("-inf"), 0.0)).exp()
-    return weights / weights.sum(dim=dim, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
-
-
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Returns the mean over time of the true places.
 

@@ -78,6 +78,8 @@ def fit(
     parse_metrics([options.valid_metric])  # a misspelt name is found before anything is trained
     started = time.perf_counter()
     folder = None if out is None else Path(out)
+    if folder is not None:
+        _refuse_finished(folder, overwrite=overwrite)  # before anything is encoded
     device = choose_device(options.device)
     dataset = split.dataset
     wanted = spec.content()
@@ -213,6 +215,14 @@ def _folder_of(split: Split) -> str | None:
     return None if root is None else str(root.resolve())
 
 
+def _refuse_finished(folder: Path, *, overwrite: bool) -> None:
+    if is_complete(folder) and not overwrite:
+        raise DataError(
+            f"The output folder '{folder}' holds a finished run.",
+            "Choose another --out, or replace it with --overwrite.",
+        )
+
+
 def _open_folder(folder: Path, config: dict[str, Any], *, overwrite: bool) -> None:
     """Makes the run folder, or checks that what is in it may be continued or replaced."""
     if folder.exists() and not folder.is_dir():
@@ -226,11 +236,6 @@ def _open_folder(folder: Path, config: dict[str, Any], *, overwrite: bool) -> No
             )
         if overwrite:
             shutil.rmtree(folder)
-        elif is_complete(folder):
-            raise DataError(
-                f"The output folder '{folder}' holds a finished run.",
-                "Choose another --out, or replace it with --overwrite.",
-            )
         elif read_json_object(folder / _CONFIG).get("hash") != config["hash"]:
             raise DataError(
                 f"The output folder '{folder}' holds an unfinished run of another model, "
