@@ -12,7 +12,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[compact,tensorboard,dev]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[compact,vlm,tensorboard,dev]"
 	touch $(STAMP)
 
 demo: $(STAMP)

@@ -75,6 +75,7 @@ def test_no_code_touches_a_global_random_state():
     guilty = [
         f"{path.relative_to(SOURCE)}: {line.strip()}"
         for path in SOURCE.rglob("*.py")
+        if path != SOURCE / "vlm" / "seeding.py"  # for libraries that know nothing else
         for line in path.read_text(encoding="utf-8").splitlines()
         if GLOBAL_STATE.search(line)
     ]

@@ -12,10 +12,9 @@ import typer
 from vlmrec.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from vlmrec.data.catalog import Catalog
     from vlmrec.data.dataset import Dataset
-    from vlmrec.items.cache import VectorCache
     from vlmrec.items.content import ContentVectors
+    from vlmrec.vlm.options import VlmOptions
 
 MANIFEST_FORMAT = 1
 _EXAMPLES = 10
@@ -26,6 +25,7 @@ class Modality(StrEnum):
 
     text = "text"
     image = "image"
+    both = "both"
 
 
 class Device(StrEnum):
@@ -45,12 +45,30 @@ def embed(
     modality: Annotated[Modality, typer.Option(help="What to encode.")],
     encoder: Annotated[
         str,
-        typer.Option(help="'compact', a checkpoint folder, or a hub id (owner/model@revision)."),
+        typer.Option(
+            help="'compact', 'tiny', a checkpoint folder, or a hub id (owner/model@revision); "
+            "of texts, of pictures, or a vision-language model."
+        ),
     ] = "compact",
     field: Annotated[
         list[str] | None,
         typer.Option(
             help="Column to read, repeatable, in this order; default: title, lists, description."
+        ),
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="How an item is put to a vision-language model: words with {text}, {image} and "
+            "{special:NAME}; default: '{image}{text}'."
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="An option of a vision-language model, as key=value (pooling, max_pixels, "
+            "visual_tokens, ...); repeatable.",
         ),
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
@@ -64,10 +82,12 @@ def embed(
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Turn the texts or pictures of a catalogue into vectors, with a manifest beside them."""
+    from vlmrec.core.device import choose_device
     from vlmrec.core.files import write_json
     from vlmrec.data.dataset import Dataset
     from vlmrec.items.cache import VectorCache
     from vlmrec.items.vector_files import manifest_file, require_known_suffix, save_vectors
+    from vlmrec.pipeline.content import encode_catalog
 
     require_known_suffix(out)
     if out.exists() and not overwrite:
@@ -78,8 +98,17 @@ def embed(
         raise ConfigError("--field chooses what to read; pictures have no fields.", "Leave it out.")
     started = time.monotonic()
     dataset = Dataset.load(folder)
-    store = None if no_cache else VectorCache(cache)
-    content = _encode(dataset.catalog, modality, encoder, field, device, store)
+    content = encode_catalog(
+        modality.value,
+        encoder,
+        dataset.catalog,
+        text_fields=field,
+        prompt=prompt,
+        options=_vlm_options(settings),
+        cache=None if no_cache else VectorCache(cache),
+        device=choose_device(device.value).device,
+        quiet=False,
+    )
     save_vectors(out, dataset.items.names.to_list(), content)
     manifest = _manifest(dataset, content, modality, encoder, field)
     manifest["seconds"] = round(time.monotonic() - started, 2)
@@ -90,28 +119,13 @@ def embed(
         _print_summary(out, manifest)
 
 
-def _encode(
-    catalog: "Catalog",
-    modality: Modality,
-    encoder: str,
-    fields: list[str] | None,
-    device: Device,
-    cache: "VectorCache | None",
-) -> "ContentVectors":
-    from vlmrec.core.device import choose_device
-    from vlmrec.core.progress import bar
-    from vlmrec.items.content import content_vectors, picture_vectors
-    from vlmrec.vlm.encoders import load_image_encoder, load_text_encoder
+def _vlm_options(settings: list[str] | None) -> "VlmOptions | None":
+    from vlmrec.core.config import parse_assignments
+    from vlmrec.vlm.options import VlmOptions
 
-    chosen = choose_device(device.value).device
-    if modality is Modality.text:
-        texts = catalog.texts(fields)
-        text_encoder = load_text_encoder(encoder, device=chosen)
-        with bar("Texts") as progress:
-            return content_vectors(texts, text_encoder, cache, progress=progress)
-    image_encoder = load_image_encoder(encoder, device=chosen)
-    with bar("Pictures") as progress:
-        return picture_vectors(catalog.image_paths(), image_encoder, cache, progress=progress)
+    if not settings:
+        return None
+    return VlmOptions.parse(parse_assignments(settings), "the vision-language model")
 
 
 def _manifest(
@@ -146,10 +160,10 @@ def _manifest(
         "dataset_fingerprint": dataset.fingerprint,
         "versions": {name: version(name) for name in ("vlmrec", "torch", "pillow")},
     }
-    if modality is Modality.text:
+    if modality is not Modality.image:
         manifest["text_fields"] = fields or dataset.catalog.default_text_fields()
         manifest["template"] = "title and description as they are, others as 'name: value, value'"
-    else:
+    if modality is not Modality.text:
         manifest["picture_problems"] = dict(counts.problems)
     return manifest
 
@@ -168,7 +182,8 @@ def _print_summary(out: Path, manifest: dict[str, Any]) -> None:
         f"{manifest['seconds']} s"
     )
     if counts["missing"]:
-        kind = "text" if manifest["modality"] == "text" else "readable picture"
+        kinds = {"text": "text", "image": "readable picture"}
+        kind = kinds.get(manifest["modality"], "text and no readable picture")
         names = ", ".join(manifest["missing_items"])
         more = " ..." if counts["missing"] > len(manifest["missing_items"]) else ""
         console.print(

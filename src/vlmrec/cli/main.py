@@ -18,6 +18,7 @@ INTERRUPTED = 130
 def build_app() -> typer.Typer:
     """Returns the command line application."""
     from vlmrec.cli.add_items import add_items
+    from vlmrec.cli.align import align
     from vlmrec.cli.demo import demo
     from vlmrec.cli.doctor import doctor
     from vlmrec.cli.embed import embed
@@ -41,6 +42,7 @@ def build_app() -> typer.Typer:
     app.add_typer(build_prepare_app(), name="prepare")
     app.command()(inspect)
     app.command()(embed)
+    app.command()(align)
     app.command()(train)
     app.command()(evaluate)
     app.command()(recommend)

@@ -5,6 +5,7 @@ before. Here the mask of module m at step s follows from (seed, s, m, call). On 
 about ten times faster, because one 64-bit draw serves four elements.
 """
 
+import contextlib
 import math
 
 import numpy as np
@@ -47,6 +48,41 @@ class DropoutStream:
         call = self.calls.get(module, 0)
         self.calls[module] = call + 1
         return self.streams.child_seed("dropout", self.step, module, call)
+
+    def state(self) -> tuple[int, int, int | None, dict[int, int]]:
+        """Returns what the masks of the calls to come follow from."""
+        return self.step, self.first_row, self.total_rows, dict(self.calls)
+
+    def restore(self, state: tuple[int, int, int | None, dict[int, int]]) -> None:
+        """Goes back to an earlier `state`, so that the same masks come again."""
+        self.step, self.first_row, self.total_rows, calls = state
+        self.calls = dict(calls)
+
+    def replayable(
+        self,
+    ) -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
+        """Returns contexts for a forward pass that begins now and for its re-runs.
+
+        A re-run draws the masks of the forward pass and leaves the stream as it found it. This
+        is the `context_fn` for ``torch.utils.checkpoint.checkpoint``, which looks after torch's
+        own random state but cannot know of this one.
+        """
+        return contextlib.nullcontext(), _Replay(self)
+
+
+class _Replay(contextlib.AbstractContextManager[None]):
+    """May be entered any number of times, because a graph may be walked more than once."""
+
+    def __init__(self, stream: DropoutStream) -> None:
+        self._stream, self._state = stream, stream.state()
+        self._found = self._state
+
+    def __enter__(self) -> None:
+        self._found = self._stream.state()
+        self._stream.restore(self._state)
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.restore(self._found)
 
 
 class Dropout(nn.Module):
@@ -101,6 +137,12 @@ def attach(model: nn.Module, stream: DropoutStream) -> None:
     modules = [module for module in model.modules() if isinstance(module, Dropout)]
     for number, module in enumerate(modules):
         module.stream, module.number = stream, number
+
+
+def stream_of(model: nn.Module) -> DropoutStream | None:
+    """Returns the stream that was attached to `model`, or None."""
+    modules = (module for module in model.modules() if isinstance(module, Dropout))
+    return next((module.stream for module in modules), None)
 
 
 def _keep(shape: list[int], p: float, seed: int, device: torch.device) -> Tensor:

@@ -1,6 +1,6 @@
 """What the rooms promise each other; training and evaluation see these, never a model class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -148,5 +148,34 @@ class ImageEncoder(Protocol):
 
         Returns:
             ``[n, D] float32`` (zero rows where unreadable) and ``[n] bool``.
+        """
+        ...
+
+
+class ItemEncoder(Protocol):
+    """Turns an item's text and picture into one vector; frozen."""
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever the vectors could: weights, prompt, length, resolution, dtype."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Number of dimensions D of a vector."""
+        ...
+
+    @property
+    def problems(self) -> Mapping[str, int]:
+        """Pictures that could not be read so far, per kind."""
+        ...
+
+    def encode_items(
+        self, texts: Sequence[str], pictures: Sequence[Path | None]
+    ) -> tuple[Tensor, Tensor]:
+        """Returns vectors and which items have one.
+
+        Returns:
+            ``[n, D] float32`` (zero rows where an item has neither part) and ``[n] bool``.
         """
         ...

@@ -18,17 +18,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmrec.core.errors import ArtifactError
+from vlmrec.core.sqlite_files import damage_explained, has_table, reading, rows_with, writing
 
 _log = logging.getLogger(__name__)
-_LOOKUP_CHUNK = 500  # below SQLite's oldest limit of 999 placeholders
-_WAIT_SECONDS = 60.0
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS encoder (identity TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS vectors "
     "(key BLOB PRIMARY KEY, vector BLOB NOT NULL, crc INTEGER NOT NULL)",
 )
-_HAS_TABLE = "SELECT count(*) FROM sqlite_master WHERE name = 'vectors'"
+_SELECT = "SELECT key, vector, crc FROM vectors WHERE key"
 
 
 def default_cache_folder() -> Path:
@@ -121,23 +119,15 @@ class VectorCache:
         self, path: Path, keys: list[bytes], width: int
     ) -> Generator[tuple[bytes, NDArray[np.float32]]]:
         try:
-            with _explained(path), self._reader(path) as connection:
-                if connection.execute(_HAS_TABLE).fetchone() == (0,):
-                    return  # its maker was killed before the first vector
-                for key, blob, crc in _select(connection, keys):
+            with _explained(path), reading(path) as connection:
+                if not has_table(connection, "vectors"):
+                    return
+                for key, blob, crc in rows_with(connection, _SELECT, keys):
                     if len(blob) != 4 * width or zlib.crc32(blob) != crc:
                         raise sqlite3.DatabaseError("a vector does not match its checksum")
                     yield key, np.frombuffer(blob, dtype="<f4")
         except sqlite3.OperationalError as error:
             self._go_on_without(error)
-
-    @contextlib.contextmanager
-    def _reader(self, path: Path) -> Generator[sqlite3.Connection]:
-        # A write-ahead log cannot be opened in a read-only folder; `immutable` reads past it.
-        mode = "ro" if os.access(self.folder, os.W_OK) else "ro&immutable=1"
-        uri = f"{path.resolve().as_uri()}?mode={mode}"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS)) as database:
-            yield database
 
     def _go_on_without(self, error: Exception) -> None:
         self._can_write = False
@@ -151,36 +141,12 @@ class VectorCache:
 
 @contextlib.contextmanager
 def _writer(path: Path, identity: str) -> Generator[sqlite3.Connection]:
-    with contextlib.closing(sqlite3.connect(path, timeout=_WAIT_SECONDS)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            if connection.execute("SELECT count(*) FROM encoder").fetchone() == (0,):
-                connection.execute("INSERT INTO encoder VALUES (?)", (identity,))
-            yield connection
+    with writing(path, _SCHEMA) as connection:
+        if connection.execute("SELECT count(*) FROM encoder").fetchone() == (0,):
+            connection.execute("INSERT INTO encoder VALUES (?)", (identity,))
+        yield connection
 
 
-def _select(
-    connection: sqlite3.Connection, keys: list[bytes]
-) -> Generator[tuple[bytes, bytes, int]]:
-    for start in range(0, len(keys), _LOOKUP_CHUNK):
-        chunk = keys[start : start + _LOOKUP_CHUNK]
-        marks = ",".join("?" * len(chunk))
-        query = f"SELECT key, vector, crc FROM vectors WHERE key IN ({marks})"  # noqa: S608
-        yield from connection.execute(query, chunk)
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Generator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError:
-        raise  # read-only, full, locked: the file itself is sound
-    except sqlite3.DatabaseError as error:
-        raise ArtifactError(
-            f"The vector cache '{path}' is damaged: {error}.",
-            "Delete this file; its vectors will be computed again.",
-        ) from None
+def _explained(path: Path) -> contextlib.AbstractContextManager[None]:
+    fix = "Delete this file; its vectors will be computed again."
+    return damage_explained(f"The vector cache '{path}'", fix)

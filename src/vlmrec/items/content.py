@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vlmrec.core.files import sha256_of
-from vlmrec.core.protocols import ImageEncoder, TextEncoder
+from vlmrec.core.protocols import ImageEncoder, ItemEncoder, TextEncoder
 from vlmrec.data.images import Picture, read_picture
 from vlmrec.items.cache import VectorCache
 
@@ -120,6 +120,41 @@ def picture_vectors(
     return replace(result, counts=replace(result.counts, problems=_problem_kinds(failed)))
 
 
+def item_vectors(
+    texts: Sequence[str],
+    paths: Sequence[Path | None],
+    encoder: ItemEncoder,
+    cache: VectorCache | None = None,
+    *,
+    progress: Progress | None = None,
+) -> ContentVectors:
+    """Returns one vector per item from its text and picture together.
+
+    An item with one of the two is encoded from that one; an item with the same text and the
+    same picture bytes as another is encoded once.
+
+    Args:
+        texts: One per item in internal order; blank where an item has none.
+        paths: One per item; None where an item has no picture.
+        encoder: Any item encoder.
+        cache: Where vectors are kept between runs; None keeps nothing.
+        progress: Told before the first and after each stored chunk.
+
+    Raises:
+        ArtifactError: The cache file is damaged.
+    """
+
+    def encode(chosen: list[int]) -> tuple[Tensor, Tensor]:
+        return encoder.encode_items(
+            [texts[item] for item in chosen], [paths[item] for item in chosen]
+        )
+
+    keys = [_item_key(text, path) for text, path in zip(texts, paths, strict=True)]
+    job = _Job(keys, encoder.identity, encoder.width, cache)
+    result = job.run(encode, progress)
+    return replace(result, counts=replace(result.counts, problems=dict(encoder.problems)))
+
+
 class _Job:
     """One pass over a catalogue: look up, encode what is new, store, spread over the items."""
 
@@ -190,6 +225,14 @@ def _file_key(path: Path | None) -> bytes | None:
         return bytes.fromhex(sha256_of(path))
     except OSError:
         return None
+
+
+def _item_key(text: str, path: Path | None) -> bytes | None:
+    """Returns the hash of a text and a picture's bytes; None where an item has neither."""
+    picture = _file_key(path)
+    if picture is None and not text.strip():
+        return None
+    return hashlib.sha256((picture or bytes(32)) + text.encode()).digest()
 
 
 def _problem_kinds(failed: Sequence[Path]) -> dict[str, int]:

@@ -10,9 +10,19 @@ from vlmrec.core.errors import ConfigError
 from vlmrec.core.progress import bar
 from vlmrec.data.catalog import Catalog
 from vlmrec.items.cache import VectorCache
-from vlmrec.items.content import ContentVectors, content_vectors, picture_vectors
+from vlmrec.items.content import (
+    ContentVectors,
+    content_vectors,
+    item_vectors,
+    picture_vectors,
+)
 from vlmrec.items.content_tower import RawContent
 from vlmrec.items.vector_files import SUFFIXES, load_vectors
+from vlmrec.vlm.encoders import load_image_encoder, load_text_encoder
+from vlmrec.vlm.item_prompts import FORMATS, ItemFormat, PromptedItems
+from vlmrec.vlm.loading import is_vision_language, load_vlm
+from vlmrec.vlm.options import VlmOptions
+from vlmrec.vlm.visual_cache import VisualCache
 
 
 def gather_content(
@@ -44,7 +54,15 @@ def gather_content(
         if is_vector_file(source):
             content = load_vectors(Path(source), item_ids)
         else:
-            content = _encode(modality, source, catalog, text_fields, cache, device, quiet)
+            content = encode_catalog(
+                modality,
+                source,
+                catalog,
+                text_fields=text_fields,
+                cache=cache,
+                device=device,
+                quiet=quiet,
+            )
         if not bool(content.present.any()):
             raise ConfigError(
                 f"No item has {'a picture' if modality == 'image' else 'a text'}, "
@@ -79,6 +97,66 @@ def describe(wanted: dict[str, str], content: dict[str, ContentVectors]) -> dict
     }
 
 
+def encode_catalog(
+    modality: str,
+    encoder: str,
+    catalog: Catalog,
+    *,
+    text_fields: Sequence[str] | None = None,
+    prompt: str | None = None,
+    options: VlmOptions | None = None,
+    cache: VectorCache | None = None,
+    device: torch.device | None = None,
+    quiet: bool = True,
+) -> ContentVectors:
+    """Returns what an encoder makes of every item.
+
+    Args:
+        modality: "text", "image", or "both" for one vector of the two together.
+        encoder: An encoder of `vlmrec.vlm.encoders` or a vision-language model.
+        catalog: Words and pictures.
+        text_fields: Columns to read; default: see `Catalog.default_text_fields`.
+        prompt: Format of an item's prompt; see `vlmrec.vlm.item_prompts.ItemFormat`.
+        options: How a vision-language model is fed.
+        cache: Known vectors, or None; visual features are kept in its folder too.
+        device: Where to compute; default CPU.
+        quiet: Show no progress.
+
+    Raises:
+        ConfigError: The modality is unknown, or prompt or options do not go with the encoder.
+    """
+    if modality not in ("text", "image", "both"):
+        raise ConfigError(
+            f"Unknown modality '{modality}'.", "Expected is one of: text, image, both."
+        )
+    if modality == "both" or is_vision_language(encoder):
+        tool = _prompted(modality, encoder, prompt, options, cache, device)
+        pictures = catalog.image_paths()
+        with bar("encoding items", quiet=quiet) as advance:
+            return item_vectors(catalog.texts(text_fields), pictures, tool, cache, progress=advance)
+    if prompt is not None or options is not None:
+        raise ConfigError(
+            f"The encoder '{encoder}' reads no prompts and has no such options.",
+            "Give a vision-language model, or --modality both, or leave them out.",
+        )
+    return _encode(modality, encoder, catalog, text_fields, cache, device, quiet)
+
+
+def _prompted(
+    modality: str,
+    encoder: str,
+    prompt: str | None,
+    options: VlmOptions | None,
+    cache: VectorCache | None,
+    device: torch.device | None,
+) -> PromptedItems:
+    layout = ItemFormat(prompt or FORMATS[modality])
+    model = load_vlm(encoder, options, device=device)
+    if cache is not None:
+        model.use_visual_cache(VisualCache(cache.folder, model.visual_identity()))
+    return PromptedItems(model, layout)
+
+
 def _encode(
     modality: str,
     encoder: str,
@@ -88,14 +166,10 @@ def _encode(
     device: torch.device | None,
     quiet: bool,
 ) -> ContentVectors:
-    from vlmrec.vlm.encoders import load_image_encoder, load_text_encoder
-
     if modality == "text":
         tool = load_text_encoder(encoder, device=device)
         with bar("encoding texts", quiet=quiet) as advance:
             return content_vectors(catalog.texts(text_fields), tool, cache, progress=advance)
-    if modality == "image":
-        eye = load_image_encoder(encoder, device=device)
-        with bar("encoding pictures", quiet=quiet) as advance:
-            return picture_vectors(catalog.image_paths(), eye, cache, progress=advance)
-    raise ConfigError(f"Unknown modality '{modality}'; expected 'text' or 'image'.")
+    eye = load_image_encoder(encoder, device=device)
+    with bar("encoding pictures", quiet=quiet) as advance:
+        return picture_vectors(catalog.image_paths(), eye, cache, progress=advance)

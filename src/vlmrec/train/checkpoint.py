@@ -6,6 +6,7 @@ a whole one.
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Checkpoints:
         """Writes a checkpoint and removes those before it."""
         target = self.folder / f"{_PREFIX}{progress.total_steps:010d}-{progress.epoch:06d}"
         with atomic_folder(target, overwrite=True) as temporary:
-            save_tensors(temporary / "model.safetensors", dict(model.named_parameters()))
+            save_tensors(temporary / "model.safetensors", dict(_learning(model)))
             save_tensors(temporary / "optimizer.safetensors", _optimizer_tensors(optimizer))
             if best is not None:
                 save_tensors(temporary / "best.safetensors", best)
@@ -125,13 +126,18 @@ class Checkpoints:
 
 
 def parameters_of(model: nn.Module) -> dict[str, Tensor]:
-    """Returns copies of all parameters."""
-    return {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    """Returns copies of all parameters that learn; frozen ones are as they were loaded."""
+    return {name: weight.detach().clone() for name, weight in _learning(model)}
 
 
 def restore_parameters(model: nn.Module, weights: dict[str, Tensor]) -> None:
     """Copies weights into the parameters of the same names."""
     _load_parameters(model, weights)
+
+
+def _learning(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yields the parameters that learn: of a large frozen model a checkpoint holds little."""
+    return ((name, one) for name, one in model.named_parameters() if one.requires_grad)
 
 
 def _verified(path: Path, digest: str) -> dict[str, Tensor]:
@@ -146,7 +152,7 @@ def _verified(path: Path, digest: str) -> dict[str, Tensor]:
 
 def _load_parameters(model: nn.Module, weights: dict[str, Tensor]) -> None:
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in _learning(model):
             parameter.copy_(weights[name])
 
 

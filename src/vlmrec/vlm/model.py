@@ -1,0 +1,314 @@
+"""One door to every vision-language model: encode, token loss, body, image features."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vlmrec.core.errors import ConfigError, nearest
+from vlmrec.core.random import Streams
+from vlmrec.core.tensors import require_finite
+from vlmrec.vlm.batching import buckets, distinct
+from vlmrec.vlm.checkpoints import weights_sha256
+from vlmrec.vlm.families.base import Family, PromptBatch
+from vlmrec.vlm.layout import LayoutReport, PromptLayout, Row, Template, collate
+from vlmrec.vlm.learned_tokens import LearnedTokens
+from vlmrec.vlm.options import VlmOptions
+from vlmrec.vlm.prompts import ImagePart, PictureSource, Prompt
+from vlmrec.vlm.readout import read_out, require_pooling
+from vlmrec.vlm.seeing import PictureEncoder
+from vlmrec.vlm.visual_cache import VisualCache
+from vlmrec.vlm.visual_features import VisualFeatures
+
+_PROMPTS_AT_A_TIME = 256  # whose pictures are held in memory together, without gradients
+
+
+class VisionLanguageModel(nn.Module):
+    """A vision-language model behind one small protocol, whatever its family and size.
+
+    Its four abilities are `encode`, `token_loss`, `body` and `image_features`. All of them are
+    differentiable where weights learn (see `vlmrec.vlm.tuning`) and gradients are enabled.
+
+    Args:
+        family: The architecture with weights, tokenizer and image processor.
+        options: How prompts become tokens and batches.
+        template: What surrounds every prompt.
+        device: Where to compute.
+    """
+
+    def __init__(
+        self, family: Family, options: VlmOptions, template: Template, device: torch.device
+    ) -> None:
+        super().__init__()
+        self.family = family
+        self.options = options
+        self.network: nn.Module = family.network
+        self.learned = LearnedTokens(family.width, family.word_embeddings.num_embeddings)
+        self._pictures = PictureEncoder(family, options.pictures_per_batch)
+        self._template = template
+        longest = family.max_positions
+        self._layout = PromptLayout(
+            family, template, min(options.max_tokens or longest, longest), self._special_id
+        )
+        self.device = device
+        self.to(device)
+
+    @property
+    def width(self) -> int:
+        """Number of dimensions D of a vector."""
+        return self.family.width
+
+    @property
+    def report(self) -> LayoutReport:
+        """What was cut from prompts so far."""
+        return self._layout.report
+
+    @property
+    def picture_problems(self) -> dict[str, int]:
+        """How many pictures could not be read so far, per kind; see `vlmrec.data.images`."""
+        return self._pictures.problems
+
+    @property
+    def vision_learns(self) -> bool:
+        """Whether the vision tower has weights that learn."""
+        return any(
+            weight.requires_grad for part in self.family.vision for weight in part.parameters()
+        )
+
+    @property
+    def words_learn(self) -> bool:
+        """Whether the vector of a prompt of words alone can change while training."""
+        body = [*self.family.language.parameters(), self.family.word_embeddings.weight]
+        return bool(self.learned.names) or any(weight.requires_grad for weight in body)
+
+    def add_special_tokens(self, names: Sequence[str], *, seed: int = 0) -> None:
+        """Adds learned tokens such as ``[Cur_Item]``; names that are there already are skipped.
+
+        Args:
+            names: Token names; one of the tokenizer's own needs no adding.
+            seed: Of the start values.
+        """
+        self.learned.add(names, self.family.word_embeddings.weight, Streams(seed))
+
+    def encode(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        pooling: str | None = None,
+        seen: Mapping[PictureSource, VisualFeatures] | None = None,
+    ) -> Tensor:
+        """Returns one vector per prompt; the order is kept.
+
+        Prompts of similar length share a forward pass and equal prompts are encoded once
+        (options `bucketed`, `deduplicate`); neither changes a vector (to 1e-4). A picture that
+        cannot be read is left out, as if it were not in the prompt, and counted.
+
+        Args:
+            prompts: n prompts.
+            pooling: Overrides the options; see `vlmrec.vlm.readout.read_out`.
+            seen: Features of the prompts' pictures where the caller has them already (from
+                `image_features`); pictures that are not in it count as unreadable.
+
+        Returns:
+            ``[n, D] float32`` on the model's device.
+
+        Raises:
+            DataError: A prompt has neither text nor a readable picture.
+            ConfigError: The pooling or a special token is unknown.
+            FloatingPointError: The model produced NaN or infinity.
+        """
+        chosen = pooling or self.options.pooling or self.family.default_pooling
+        special = self._known_special(chosen)
+        require_pooling(chosen, special)
+        if not prompts:
+            return torch.zeros(0, self.width, device=self.device)
+        every = list(range(len(prompts)))
+        unique, where = distinct(prompts) if self.options.deduplicate else (list(prompts), every)
+        size = len(unique) if torch.is_grad_enabled() else _PROMPTS_AT_A_TIME
+        parts = [
+            self._encode(unique[start : start + size], chosen, special, seen)
+            for start in range(0, len(unique), size)
+        ]
+        vectors = torch.cat(parts)
+        require_finite(vectors.detach(), "Vectors of prompts")
+        return vectors[torch.tensor(where, device=vectors.device)]
+
+    def token_loss(self, prompts: Sequence[Prompt], answers: Sequence[str]) -> Tensor:
+        """Returns the next-token cross-entropy of each answer given its prompt.
+
+        Only the answer's tokens and its end token count, and a prompt's loss is their mean, so
+        a long answer weighs as much as a short one.
+
+        Args:
+            prompts: n prompts.
+            answers: n texts.
+
+        Returns:
+            ``[n] float32`` in nats per token.
+
+        Raises:
+            ConfigError: The checkpoint has no language head.
+            DataError: A prompt has neither text nor a readable picture.
+        """
+        if len(prompts) != len(answers):
+            raise ValueError(f"{len(prompts)} prompts but {len(answers)} answers.")
+        if not prompts:
+            return torch.zeros(0, device=self.device)
+        if not self.family.can_generate:
+            raise ConfigError(
+                f"This '{self.family.name}' checkpoint has no language head, so it gives no token "
+                "loss.",
+                "Use it to encode only, or take the generative checkpoint it was made from.",
+            )
+        rows = self._layout.rows(prompts, self._seen(prompts), answers)
+        return self._in_order(rows, self._answer_loss)
+
+    def body(self, inputs_embeds: Tensor, mask: Tensor, *, causal: bool = True) -> Tensor:
+        """Returns the states of any sequence of vectors: the body without word embeddings.
+
+        Molar's DUEG and HLLM's user model read item vectors this way. Positions are counted
+        over the real places as the family counts words (all axes of M-RoPE alike).
+
+        Args:
+            inputs_embeds: ``[B, T, D] float``.
+            mask: ``[B, T] bool``, true on real places; padding on either side.
+            causal: Whether place t sees only places up to t; `compact` also knows False.
+
+        Returns:
+            ``[B, T, D]``; rows of padding are meaningless.
+
+        Raises:
+            ConfigError: T exceeds what the body can read, or the family cannot look ahead.
+        """
+        if inputs_embeds.shape[1] > self.family.max_positions:
+            raise ConfigError(
+                f"A sequence of {inputs_embeds.shape[1]} vectors was given; this body reads at "
+                f"most {self.family.max_positions}.",
+                "Shorten the histories (max_len).",
+            )
+        dtype = self.family.word_embeddings.weight.dtype
+        return self.family.body(inputs_embeds.to(dtype), mask, causal=causal)
+
+    def image_features(self, images: Sequence[PictureSource]) -> list[VisualFeatures | None]:
+        """Returns what the vision tower makes of each picture, apart from any prompt.
+
+        Args:
+            images: Files or bytes.
+
+        Returns:
+            Per picture ``[n_i, W]`` with the shape that its layout follows from, or None where
+            it cannot be read. From the cache, values may be float16.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.vision_learns):
+            seen = self._pictures.features(images)
+        return [seen.get(source) for source in images]
+
+    def use_visual_cache(self, cache: VisualCache | None) -> None:
+        """Keeps visual features of the frozen tower in `cache`, or no longer.
+
+        Raises:
+            ConfigError: The tower learns, so its features change at every step.
+        """
+        if cache is not None and self.vision_learns:
+            raise ConfigError(
+                "Visual features were to be cached while the vision tower learns.",
+                "Set tuning.vision=false, or do without the cache.",
+            )
+        self._pictures.cache = cache
+
+    def visual_identity(self) -> str:
+        """Returns JSON of everything that visual features depend on, for a cache's name."""
+        digest = hashlib.sha256()
+        for part in self.family.vision:
+            digest.update(weights_sha256(part).encode())
+        return json.dumps(
+            {"tower_sha256": digest.hexdigest(), **self.family.describe_pictures()}, sort_keys=True
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Returns everything that vectors depend on; all weights, LoRA too, as one hash."""
+        options = self.options
+        return {
+            "architecture": self.family.name,
+            "weights_sha256": weights_sha256(self),
+            "tokenizer_sha256": self.family.tokenizer_sha256(),
+            "learned_tokens": self.learned.names,
+            "template": [list(self._template.before), list(self._template.after)],
+            "pooling": options.pooling or self.family.default_pooling,
+            "normalize": options.normalize,
+            "max_length": self._layout.max_tokens,
+            "dtype": str(self.family.word_embeddings.weight.dtype).removeprefix("torch."),
+            **self.family.describe_pictures(),
+        }
+
+    def train(self, mode: bool = True) -> "VisionLanguageModel":
+        """Sets training mode; a frozen vision tower stays in evaluation mode."""
+        super().train(mode)
+        if not self.vision_learns:
+            for part in self.family.vision:
+                part.eval()
+        return self
+
+    def _encode(
+        self,
+        prompts: Sequence[Prompt],
+        pooling: str,
+        special: int | None,
+        seen: Mapping[PictureSource, VisualFeatures] | None,
+    ) -> Tensor:
+        rows = self._layout.rows(prompts, self._seen(prompts) if seen is None else seen)
+
+        def vectors(batch: PromptBatch) -> Tensor:
+            states = self._states(batch)
+            return read_out(states, batch, pooling, special, normalize=self.options.normalize)
+
+        return self._in_order(rows, vectors)
+
+    def _in_order(self, rows: list[Row], compute: Any) -> Tensor:
+        """Returns `compute` of buckets of rows, put back into the order of the rows."""
+        options, order, parts = self.options, [], []
+        lengths = [len(row) for row in rows]
+        for batch in buckets(lengths, options.tokens_per_batch, by_length=options.bucketed):
+            chosen = [rows[number] for number in batch]
+            parts.append(compute(collate(chosen, self.family.pad, options.padding, self.device)))
+            order += batch
+        back = torch.empty(len(order), dtype=torch.long, device=self.device)
+        back[torch.tensor(order, device=self.device)] = torch.arange(len(order), device=self.device)
+        return torch.cat(parts)[back]
+
+    def _states(self, batch: PromptBatch) -> Tensor:
+        embeddings = self.learned.embed(batch.ids, self.family.word_embeddings)
+        return self.family.states(embeddings, batch)
+
+    def _answer_loss(self, batch: PromptBatch) -> Tensor:
+        """Returns ``[B]``: logits are made for answer places only, not for whole prompts."""
+        states = self._states(batch)
+        answered = batch.mask & ~batch.prefix  # [B, T]
+        # The state one place earlier predicts the token.
+        rows, steps = answered.nonzero(as_tuple=True)
+        logits = self.family.logits(states[rows, steps - 1]).float()  # [n, V]
+        losses = F.cross_entropy(logits, batch.ids[rows, steps], reduction="none")
+        total = torch.zeros(len(states), device=losses.device).index_add(0, rows, losses)
+        return total / answered.sum(dim=1)
+
+    def _seen(self, prompts: Sequence[Prompt]) -> dict[PictureSource, VisualFeatures]:
+        sources = [
+            part.source for prompt in prompts for part in prompt if isinstance(part, ImagePart)
+        ]
+        found = zip(sources, self.image_features(sources), strict=True)
+        return {source: features for source, features in found if features is not None}
+
+    def _known_special(self, name: str) -> int | None:
+        learned = self.learned.id_of(name)
+        return self.family.token_id(name) if learned is None else learned
+
+    def _special_id(self, name: str) -> int:
+        found = self._known_special(name)
+        if found is None:
+            known = [*self.learned.names, *self.family.special_names()]
+            raise ConfigError(f"Unknown special token '{name}'.", nearest(name, known))
+        return found
