@@ -40,12 +40,13 @@ def align(
 
     The same command continues a run that was interrupted or killed.
     """
-    from vlmrec.core.config import parse_assignments
+    from vlmrec.core.config import merge, parse_assignments
     from vlmrec.data.dataset import Dataset
     from vlmrec.pipeline.aligning import AlignOptions
     from vlmrec.pipeline.aligning import align as run
 
-    options = AlignOptions.parse(parse_assignments(settings or []), "the alignment")
+    chosen = merge(AlignOptions().model_dump(), parse_assignments(settings or []))
+    options = AlignOptions.parse(chosen, "the alignment")
     record = run(
         Dataset.load(folder),
         out,

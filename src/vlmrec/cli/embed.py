@@ -142,7 +142,11 @@ def _manifest(
     manifest: dict[str, Any] = {
         "format": MANIFEST_FORMAT,
         "modality": modality.value,
-        "encoder": {"name": encoder, **json.loads(content.identity)},
+        "encoder": {
+            "name": encoder,
+            "revision": encoder.partition("@")[2] or None,
+            **json.loads(content.identity),
+        },
         "items": dataset.n_items,
         "width": content.width,
         "counts": {
@@ -165,6 +169,8 @@ def _manifest(
         manifest["template"] = "title and description as they are, others as 'name: value, value'"
     if modality is not Modality.text:
         manifest["picture_problems"] = dict(counts.problems)
+    if counts.cuts:
+        manifest["cut"] = dict(counts.cuts)
     return manifest
 
 
@@ -193,3 +199,6 @@ def _print_summary(out: Path, manifest: dict[str, Any]) -> None:
     if problems:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in problems.items())
         console.print(f"[bold yellow]![/] Unreadable pictures: {kinds}")
+    if cut := manifest.get("cut"):
+        told = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in cut.items())
+        console.print(f"[bold yellow]![/] Too long for the model (max_tokens): {told}")

@@ -170,6 +170,11 @@ class ItemEncoder(Protocol):
         """Pictures that could not be read so far, per kind."""
         ...
 
+    @property
+    def cuts(self) -> Mapping[str, int]:
+        """What was left out of too long prompts so far, by kind."""
+        ...
+
     def encode_items(
         self, texts: Sequence[str], pictures: Sequence[Path | None]
     ) -> tuple[Tensor, Tensor]:

@@ -31,6 +31,7 @@ class ContentCounts:
         missing: Items without a vector: nothing given, or the picture could not be read.
         calls: Distinct texts or pictures that went through the encoder.
         problems: Pictures that could not be read, per kind (see `vlmrec.data.images`).
+        cuts: What was left out of too long prompts, by kind.
     """
 
     encoded: int = 0
@@ -38,6 +39,7 @@ class ContentCounts:
     missing: int = 0
     calls: int = 0
     problems: Mapping[str, int] = field(default_factory=dict[str, int])
+    cuts: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +154,8 @@ def item_vectors(
     keys = [_item_key(text, path) for text, path in zip(texts, paths, strict=True)]
     job = _Job(keys, encoder.identity, encoder.width, cache)
     result = job.run(encode, progress)
-    return replace(result, counts=replace(result.counts, problems=dict(encoder.problems)))
+    told = {"problems": dict(encoder.problems), "cuts": dict(encoder.cuts)}
+    return replace(result, counts=replace(result.counts, **told))
 
 
 class _Job:

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from vlmrec.core.config import StrictConfig
 from vlmrec.core.device import choose_device
-from vlmrec.core.errors import DataError
+from vlmrec.core.errors import ConfigError, DataError
 from vlmrec.core.files import read_json_object, write_json
 from vlmrec.core.progress import bar
 from vlmrec.core.protocols import Ranker, TrainingBatch
@@ -107,17 +107,24 @@ def align(
     device = choose_device(options.train.device).device
     seed = options.train.seed
     model = load_vlm(encoder, options.vlm, options.tuning, device=device, seed=seed)
+    if not any(weight.requires_grad and weight.numel() for weight in model.parameters()):
+        raise ConfigError(
+            f"With tuning.kind={options.tuning.kind} nothing of the model learns.",
+            "Use --set tuning.kind=connectors (compact, tiny) or lora.",
+        )
     if not model.vision_learns:
         folder = (cache or VectorCache()).folder
         model.use_visual_cache(VisualCache(folder, model.visual_identity()))
     pairs = _pairs(dataset.catalog, model, text_fields, options, quiet=quiet)
     task = ImageTextAlignment(model, pairs.texts, pairs.pictures, options.objective, options.chunk)
-    before = _measured(task.ranker(), pairs.held_out, pairs)
+    metrics = tuple(dict.fromkeys([*_METRICS, options.train.valid_metric]))
+    before = _measured(task.ranker(), pairs.held_out, pairs, metrics)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / RECORD, config)
 
     def validate(ranker: Ranker) -> float:
-        return _measured(ranker, pairs.held_out, pairs).metrics[options.train.valid_metric].mean
+        measured = _measured(ranker, pairs.held_out, pairs, metrics)
+        return measured.metrics[options.train.valid_metric].mean
 
     result = train(
         task,
@@ -141,8 +148,8 @@ def align(
         "picture_to_text": {
             "candidates": len(pairs.texts),
             "held out, before": _shown(before),
-            "held out": _shown(_measured(ranker, pairs.held_out, pairs)),
-            "learned from": _shown(_measured(ranker, pairs.learned, pairs)),
+            "held out": _shown(_measured(ranker, pairs.held_out, pairs, metrics)),
+            "learned from": _shown(_measured(ranker, pairs.learned, pairs, metrics)),
             "chance": dict(before.chance),
         },
     }
@@ -208,14 +215,16 @@ def _pairs(
     return _Pairs([text for text, _ in found], [path for _, path in found], learned, held_out)
 
 
-def _measured(ranker: Ranker, rows: np.ndarray, pairs: _Pairs) -> Evaluation:
+def _measured(
+    ranker: Ranker, rows: np.ndarray, pairs: _Pairs, metrics: tuple[str, ...]
+) -> Evaluation:
     """Returns how well the pictures of some pairs find their texts among those of all pairs."""
     n = len(rows)
     offsets = np.arange(n + 1)
     sequences = Sequences(rows.astype(np.int32), offsets, np.zeros(n, dtype=np.int64))
     histories = Histories(sequences, np.arange(1, n + 1), offsets[:-1], offsets[1:])
     candidates = np.arange(1, len(pairs.texts) + 1)
-    return evaluate_ranker(ranker, Cases(histories, rows), metrics=_METRICS, candidates=candidates)
+    return evaluate_ranker(ranker, Cases(histories, rows), metrics=metrics, candidates=candidates)
 
 
 def _shown(measured: Evaluation) -> dict[str, list[float]]:

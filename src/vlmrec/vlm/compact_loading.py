@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-
 from vlmrec.core.errors import ArtifactError
 from vlmrec.core.tensor_files import load_tensors
 from vlmrec.vlm.checkpoints import CheckpointSource

@@ -89,6 +89,11 @@ class PromptedItems:
         """Pictures that could not be read so far, per kind."""
         return self.model.picture_problems
 
+    @property
+    def cuts(self) -> Mapping[str, int]:
+        """What was left out of too long prompts so far, by kind."""
+        return self.model.report.cuts()
+
     @torch.no_grad()
     def encode_items(
         self, texts: Sequence[str], pictures: Sequence[Path | None]

@@ -223,6 +223,7 @@ def plain_ids(tokenizer: object, texts: Sequence[str]) -> list[list[int]]:
         add_special_tokens=False,
         split_special_tokens=True,
         return_attention_mask=False,
+        verbose=False,  # too long a text is cut here, and counted
     )
     return made["input_ids"]
 

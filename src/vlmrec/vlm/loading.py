@@ -16,6 +16,7 @@ from vlmrec.vlm.families.known import FAMILIES
 from vlmrec.vlm.model import VisionLanguageModel
 from vlmrec.vlm.options import TuningOptions, VlmOptions
 from vlmrec.vlm.saving import load_learned_tokens
+from vlmrec.vlm.seeding import seeded
 from vlmrec.vlm.templates import chat_template, plain_template
 from vlmrec.vlm.tuning import apply_tuning
 
@@ -48,6 +49,11 @@ def load_vlm(
     """
     require_transformers(f"The vision-language model '{name}'")
     options = options or VlmOptions()
+    if options.instruction and not options.chat:
+        raise ConfigError(
+            "An instruction was given, and prompts take it in only within a chat template.",
+            "Set chat=true, or leave the instruction out.",
+        )
     chosen = torch.device("cpu") if device is None else device
     family = _load_family(name, options, chosen, seed)
     _require_known_budgets(family, options)
@@ -138,7 +144,8 @@ def _load_parts(
     from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
     at: dict[str, Any] = {"revision": source.revision, "trust_remote_code": False}
-    with source.explained():
+    # A language head that the checkpoint lacks is drawn; vectors' cache keys must not change.
+    with source.explained(), seeded(0, "missing weights"):
         tokenizer = AutoTokenizer.from_pretrained(source.location, **at)
         pictures = AutoImageProcessor.from_pretrained(source.location, **at)
         loaded: Any = AutoModelForImageTextToText.from_pretrained(

@@ -50,10 +50,8 @@ class VisionLanguageModel(nn.Module):
         self.learned = LearnedTokens(family.width, family.word_embeddings.num_embeddings)
         self._pictures = PictureEncoder(family, options.pictures_per_batch)
         self._template = template
-        longest = family.max_positions
-        self._layout = PromptLayout(
-            family, template, min(options.max_tokens or longest, longest), self._special_id
-        )
+        longest = min(options.max_tokens or family.usual_tokens, family.max_positions)
+        self._layout = PromptLayout(family, template, longest, self._special_id)
         self.device = device
         self.to(device)
 

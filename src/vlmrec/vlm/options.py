@@ -38,7 +38,8 @@ class VlmOptions(StrictConfig):
     attention: Literal["auto", "sdpa", "flash_attention_2", "eager"] = "auto"
     """auto = flash-attention where it is installed on a GPU, else PyTorch's fused attention."""
     max_tokens: int | None = Field(default=None, ge=8)
-    """Tokens of a prompt; longer texts are cut, pictures never; None = what the model can."""
+    """Tokens of a prompt; longer texts are cut, pictures never; None = what the model is
+    made for."""
     min_pixels: int | None = Field(default=None, ge=1)
     """Smaller pictures are enlarged to this area (families with dynamic resolution)."""
     max_pixels: int | None = Field(default=None, ge=1)

@@ -123,6 +123,11 @@ class Family(ABC):
         return int(self.config.get_text_config().max_position_embeddings)
 
     @property
+    def usual_tokens(self) -> int:
+        """Longest prompt unless the options say otherwise."""
+        return self.max_positions
+
+    @property
     def language(self) -> nn.Module:
         """The transformer body that reads words; LoRA goes here."""
         return self.network.model.language_model

@@ -17,6 +17,8 @@ from vlmrec.vlm.families.base import (
     positions_of,
 )
 
+_MINILM_TOKENS = 256
+
 
 class Compact(Family):
     """MiniLM reads, EfficientNet-Lite0 sees; prompts look both ways, answers only back.
@@ -40,6 +42,11 @@ class Compact(Family):
     def max_positions(self) -> int:
         """Longest prompt, in tokens."""
         return int(self.network.body.config.max_position_embeddings)
+
+    @property
+    def usual_tokens(self) -> int:
+        """As MiniLM's own sentence embeddings, which read no further."""
+        return min(_MINILM_TOKENS, self.max_positions)
 
     @property
     def language(self) -> nn.Module:
@@ -120,6 +127,11 @@ class Tiny(Compact):
     """The same class at toy size, random: for tests and demonstrations."""
 
     name = "tiny"
+
+    @property
+    def usual_tokens(self) -> int:
+        """All of its positions, because its tokens are bytes."""
+        return self.max_positions
 
 
 def _prefix_mask(mask: Tensor, prefix: Tensor) -> Tensor:
