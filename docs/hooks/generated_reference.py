@@ -1,7 +1,8 @@
 """Writes the reference of verbs and options from the code itself, when the site is built.
 
 A page asks for it with ``<!-- generated: verbs -->``, ``<!-- generated: training options -->``,
-``<!-- generated: model options -->`` or ``<!-- generated: models -->``.
+``<!-- generated: model options -->``, ``<!-- generated: models -->`` or
+``<!-- generated: vision language options -->``.
 """
 
 import re
@@ -101,6 +102,21 @@ def model_options() -> str:
     return "\n".join(parts)
 
 
+def vision_language_options() -> str:
+    """Returns the tables of what a vision-language model is fed with, tunes and is aligned by."""
+    from vlmrec.pipeline.aligning import AlignOptions
+    from vlmrec.vlm.options import TuningOptions, VlmOptions
+
+    parts: list[str] = []
+    for title, config in (
+        ("Prompts and batches (`vlmrec embed --set`; with `vlm.` in `vlmrec align`)", VlmOptions),
+        ("Tuning (`tuning.`)", TuningOptions),
+        ("Alignment (`vlmrec align --set`)", AlignOptions),
+    ):
+        parts += [f"### {title}\n", _table(config), ""]
+    return "\n".join(parts)
+
+
 def _table(config: Any) -> str:
     rows = ["| option | default | is |", "|---|---|---|"]
     for name, field in config.model_fields.items():
@@ -132,4 +148,5 @@ WRITERS: dict[str, Callable[[], str]] = {
     "training options": training_options,
     "models": models,
     "model options": model_options,
+    "vision language options": vision_language_options,
 }

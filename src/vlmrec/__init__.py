@@ -13,39 +13,57 @@ if TYPE_CHECKING:
     from vlmrec.data.dataset import Dataset
     from vlmrec.models import ItemKNN, Popularity, SASRec, SASRecContent
     from vlmrec.pipeline.adding import add_items
+    from vlmrec.pipeline.aligning import AlignOptions, align
     from vlmrec.pipeline.evaluation import evaluate
     from vlmrec.pipeline.fitting import fit
     from vlmrec.pipeline.recommending import recommend
     from vlmrec.pipeline.run import Run
     from vlmrec.train.options import TrainOptions
+    from vlmrec.vlm.loading import load_vlm
+    from vlmrec.vlm.options import TuningOptions, VlmOptions
+    from vlmrec.vlm.prompts import SpecialPart, make_prompt
 
 __all__ = [
+    "AlignOptions",
     "Dataset",
     "ItemKNN",
     "Popularity",
     "Run",
     "SASRec",
     "SASRecContent",
+    "SpecialPart",
     "TrainOptions",
+    "TuningOptions",
+    "VlmOptions",
     "VlmrecError",
     "add_items",
+    "align",
     "evaluate",
     "fit",
+    "load_vlm",
+    "make_prompt",
     "recommend",
 ]
 
 _HOMES = {
+    "AlignOptions": "vlmrec.pipeline.aligning",
     "Dataset": "vlmrec.data.dataset",
     "ItemKNN": "vlmrec.models",
     "Popularity": "vlmrec.models",
     "Run": "vlmrec.pipeline.run",
     "SASRec": "vlmrec.models",
     "SASRecContent": "vlmrec.models",
+    "SpecialPart": "vlmrec.vlm.prompts",
     "TrainOptions": "vlmrec.train.options",
+    "TuningOptions": "vlmrec.vlm.options",
+    "VlmOptions": "vlmrec.vlm.options",
     "VlmrecError": "vlmrec.core.errors",
     "add_items": "vlmrec.pipeline.adding",
+    "align": "vlmrec.pipeline.aligning",
     "evaluate": "vlmrec.pipeline.evaluation",
     "fit": "vlmrec.pipeline.fitting",
+    "load_vlm": "vlmrec.vlm.loading",
+    "make_prompt": "vlmrec.vlm.prompts",
     "recommend": "vlmrec.pipeline.recommending",
 }
 
