@@ -105,7 +105,7 @@ def embed(
         text_fields=field,
         prompt=prompt,
         options=_vlm_options(settings),
-        cache=None if no_cache else VectorCache(cache),
+        cache=None if no_cache else VectorCache(cache, strict=cache is not None),
         device=choose_device(device.value).device,
         quiet=False,
     )

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlmrec.core.errors import ArtifactError
+from vlmrec.core.errors import ArtifactError, DataError
 
 _LOOKUP_CHUNK = 500  # below SQLite's oldest limit of 999 placeholders
 _WAIT_SECONDS = 60.0
@@ -82,3 +82,11 @@ def rows_with(
         chunk = keys[start : start + _LOOKUP_CHUNK]
         marks = ",".join("?" * len(chunk))
         yield from connection.execute(f"{query} IN ({marks})", chunk)
+
+
+def unusable_cache(folder: Path, error: Exception) -> DataError:
+    """Returns the error for a cache folder that was asked for by name and cannot be used."""
+    return DataError(
+        f"The cache folder '{folder}' cannot be used: {error}.",
+        "Make it writable or free some space, choose another --cache, or go on with --no-cache.",
+    )

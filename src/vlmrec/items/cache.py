@@ -18,7 +18,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmrec.core.sqlite_files import damage_explained, has_table, reading, rows_with, writing
+from vlmrec.core.sqlite_files import (
+    damage_explained,
+    has_table,
+    reading,
+    rows_with,
+    unusable_cache,
+    writing,
+)
 
 _log = logging.getLogger(__name__)
 _SCHEMA = (
@@ -47,15 +54,17 @@ class VectorCache:
     """A folder of vectors that were computed before.
 
     The cache saves time and nothing else: where its folder is read-only or its disk full, work
-    goes on without storing, after one warning line. A damaged file is an error, because it
-    could hand out wrong vectors.
+    goes on without storing, after one warning line, unless it was asked for by name (`strict`).
+    A damaged file is an error, because it could hand out wrong vectors.
 
     Args:
         folder: Where the files are; made when first written to.
+        strict: Raise a DataError where the folder cannot be used.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, strict: bool = False) -> None:
         self.folder = default_cache_folder() if folder is None else folder
+        self.strict = strict
         self._can_write = True
 
     def file_of(self, identity: str) -> Path:
@@ -130,6 +139,8 @@ class VectorCache:
             self._go_on_without(error)
 
     def _go_on_without(self, error: Exception) -> None:
+        if self.strict:
+            raise unusable_cache(self.folder, error) from None
         self._can_write = False
         _log.warning(
             "The vector cache '%s' cannot be used (%s); going on without it. "

@@ -153,7 +153,8 @@ def _prompted(
     layout = ItemFormat(prompt or FORMATS[modality])
     model = load_vlm(encoder, options, device=device)
     if cache is not None:
-        model.use_visual_cache(VisualCache(cache.folder, model.visual_identity()))
+        identity = model.visual_identity()
+        model.use_visual_cache(VisualCache(cache.folder, identity, strict=cache.strict))
     return PromptedItems(model, layout)
 
 

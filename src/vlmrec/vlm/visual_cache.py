@@ -25,7 +25,14 @@ from torch import Tensor
 
 from vlmrec.core.errors import ArtifactError, ConfigError
 from vlmrec.core.mapped_file import MappedFile
-from vlmrec.core.sqlite_files import damage_explained, has_table, reading, rows_with, writing
+from vlmrec.core.sqlite_files import (
+    damage_explained,
+    has_table,
+    reading,
+    rows_with,
+    unusable_cache,
+    writing,
+)
 from vlmrec.vlm.visual_features import VisualFeatures
 
 _log = logging.getLogger(__name__)
@@ -65,13 +72,20 @@ class VisualCache:
         identity: Everything that the features depend on besides the picture (hash of the
             tower's weights, resolution, ...) as JSON.
         dtype: How values are stored. float16 halves the disk and rounds to 11 bits.
+        strict: Raise a DataError where the folder cannot be used.
     """
 
     def __init__(
-        self, folder: Path, identity: str, *, dtype: Literal["float16", "float32"] = "float16"
+        self,
+        folder: Path,
+        identity: str,
+        *,
+        dtype: Literal["float16", "float32"] = "float16",
+        strict: bool = False,
     ) -> None:
         digest = hashlib.sha256(f"{identity}\n{dtype}".encode()).hexdigest()[:24]
         self.folder = folder
+        self.strict = strict
         self.identity = identity
         self.index_file = folder / f"visual-{digest}.sqlite"
         self.values_file = folder / f"visual-{digest}.bin"
@@ -238,6 +252,8 @@ class VisualCache:
         return f"The cache of visual features ('{self.index_file}' and '{self.values_file}')"
 
     def _go_on_without(self, error: Exception) -> None:
+        if self.strict:
+            raise unusable_cache(self.folder, error) from None
         if self._can_write:
             _log.warning(
                 "The cache of visual features in '%s' cannot be used (%s); going on with the "
