@@ -12,6 +12,7 @@ from vlmrec.vlm.checkpoints import CheckpointSource, require_transformers
 from vlmrec.vlm.compact_loading import COMPACT, TINY, load_compact, load_compact_folder, make_tiny
 from vlmrec.vlm.compact_network import MODEL_TYPE
 from vlmrec.vlm.families.base import Family
+from vlmrec.vlm.families.compact import Compact
 from vlmrec.vlm.families.known import FAMILIES
 from vlmrec.vlm.model import VisionLanguageModel
 from vlmrec.vlm.options import TuningOptions, VlmOptions
@@ -56,7 +57,6 @@ def load_vlm(
         )
     chosen = torch.device("cpu") if device is None else device
     family = _load_family(name, options, chosen, seed)
-    _require_known_budgets(family, options)
     if options.chat:
         template = chat_template(family.tokenizer, options.instruction)
     else:
@@ -88,6 +88,7 @@ def read_config(source: CheckpointSource) -> dict[str, Any]:
     Raises:
         ArtifactError: The checkpoint cannot be had.
     """
+    require_transformers(f"The checkpoint '{source.location}'")
     from transformers import PretrainedConfig
 
     with source.explained():
@@ -121,6 +122,8 @@ def family_of(config: dict[str, Any], location: str) -> type[Family]:
 
 
 def _load_family(name: str, options: VlmOptions, device: torch.device, seed: int) -> Family:
+    if name in (COMPACT, TINY):
+        _require_known_budgets(Compact, name, options)
     if name == COMPACT:
         return load_compact(options.visual_tokens or 4, seed)
     if name == TINY:
@@ -128,8 +131,10 @@ def _load_family(name: str, options: VlmOptions, device: torch.device, seed: int
     source = CheckpointSource.parse(name)
     config = read_config(source)
     if config["model_type"] == MODEL_TYPE:
+        _require_known_budgets(Compact, COMPACT, options)
         return load_compact_folder(Path(source.location), options.visual_tokens)
     kind = family_of(config, source.location)
+    _require_known_budgets(kind, kind.name, options)
     return _load_parts(kind, source, options, device)
 
 
@@ -204,12 +209,12 @@ def _require_agreement(family: Family, location: str) -> None:
         )
 
 
-def _require_known_budgets(family: Family, options: VlmOptions) -> None:
-    for name in _BUDGETS:
-        if getattr(options, name) is not None and name not in family.budgets:
-            known = ", ".join(sorted(family.budgets)) or "none of them"
+def _require_known_budgets(kind: type[Family], name: str, options: VlmOptions) -> None:
+    for budget in _BUDGETS:
+        if getattr(options, budget) is not None and budget not in kind.budgets:
+            known = ", ".join(sorted(kind.budgets)) or "none of them"
             raise ConfigError(
-                f"The option '{name}' does not apply to the family '{family.name}'.",
+                f"The option '{budget}' does not apply to the family '{name}'.",
                 f"Its picture budget is set by: {known}.",
             )
 

@@ -244,11 +244,16 @@ class VisionLanguageModel(nn.Module):
         }
 
     def train(self, mode: bool = True) -> "VisionLanguageModel":
-        """Sets training mode; a frozen vision tower stays in evaluation mode."""
+        """Sets training mode; a frozen vision tower stays in evaluation mode.
+
+        Batch normalisation stays there even in one that learns: with the statistics of a batch,
+        the vector of a picture would depend on its neighbours.
+        """
         super().train(mode)
-        if not self.vision_learns:
-            for part in self.family.vision:
-                part.eval()
+        for part in self.family.vision:
+            for module in part.modules():
+                if not self.vision_learns or isinstance(module, nn.BatchNorm2d):
+                    module.train(False)
         return self
 
     def _encode(

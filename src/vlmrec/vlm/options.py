@@ -14,7 +14,8 @@ class TuningOptions(StrictConfig):
 
     kind: Literal["frozen", "connectors", "lora", "full"] = "frozen"
     """frozen = none, connectors = learned tokens and compact's projector, lora = also low-rank
-    additions to the language body (Hu et al., 2022), full = also the whole language body."""
+    additions to the language body (Hu et al., 2022), full = also the whole language body. The
+    projectors of other families belong to the tower (`vision`)."""
     rank: int = Field(default=16, ge=1)
     """Rank of the LoRA matrices (VLM2Vec and others use 8 to 32)."""
     alpha: float = Field(default=32.0, gt=0)

@@ -40,7 +40,7 @@ class PictureEncoder:
         self._family = family
         self._batch_size = batch_size
         self.cache = cache
-        self._problems: dict[PictureSource, str] = {}
+        self._problems: dict[Path | str, str] = {}
         self._keys: dict[tuple[Path, int, int], bytes] = {}
 
     @property
@@ -80,7 +80,7 @@ class PictureEncoder:
                     if isinstance(outcome, Pixels):
                         kept[source] = outcome
                     else:
-                        self._problems[source] = outcome
+                        self._problems[_name_of(source)] = outcome
                 if kept:
                     yield dict(self._run(list(kept), list(kept.values())))
 
@@ -129,6 +129,11 @@ class PictureEncoder:
         except OSError:
             return None
         return self._keys[identity]
+
+
+def _name_of(source: PictureSource) -> Path | str:
+    """Returns what a picture is remembered by, without holding its bytes."""
+    return hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else source
 
 
 def _decoded(source: PictureSource) -> Picture | PictureProblem:
