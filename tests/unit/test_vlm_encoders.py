@@ -11,7 +11,6 @@ from tests.tiny_checkpoints import write_tiny_bert, write_tiny_clip, write_tiny_
 from vlmrec.core.errors import ArtifactError, ConfigError
 from vlmrec.vlm.checkpoints import CheckpointSource
 from vlmrec.vlm.encoders import load_image_encoder, load_text_encoder
-from vlmrec.vlm.text import _batches
 
 
 @pytest.fixture
@@ -52,15 +51,6 @@ def test_identity_follows_the_tokenizer(bert):
     path = bert / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "do_lower_case": False}))
     assert load_text_encoder(str(bert)).identity != before
-
-
-def test_batches_stay_within_the_budget_and_hold_every_row_once():
-    lengths = [3, 50, 7, 7, 200, 1]
-    batches = list(_batches(lengths, 60))
-    assert sorted(row for batch in batches for row in batch) == list(range(6))
-    for batch in batches:
-        assert len(batch) == 1 or max(lengths[row] for row in batch) * len(batch) <= 60
-    assert batches[0] == [4]
 
 
 def test_vision_vector_is_the_models_pooled_output(tmp_path):

@@ -2,10 +2,12 @@
 
 import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -172,6 +174,18 @@ def weights_sha256(model: nn.Module, without: frozenset[str] = frozenset()) -> s
         digest.update(f"{name}:{value.dtype}:{tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def tokenizer_sha256(tokenizer: Any) -> str:
+    """Returns a hash of a tokenizer's vocabulary and rules."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        text = json.dumps(sorted(tokenizer.get_vocab().items()))
+    else:
+        # Padding and truncation are set anew at every call and must not change the identity.
+        parts = json.loads(backend.to_str())
+        text = json.dumps({k: v for k, v in parts.items() if k not in ("padding", "truncation")})
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @contextlib.contextmanager

@@ -1,7 +1,5 @@
 """One door to every vision-language model: encode, token loss, body, image features."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ from vlmrec.core.tensors import require_finite
 from vlmrec.vlm.batching import buckets, distinct
 from vlmrec.vlm.checkpoints import weights_sha256
 from vlmrec.vlm.families.base import Family, PromptBatch
+from vlmrec.vlm.identity import describe_prompts, visual_identity
 from vlmrec.vlm.layout import LayoutReport, PromptLayout, Row, Template, collate
 from vlmrec.vlm.learned_tokens import LearnedTokens
 from vlmrec.vlm.options import VlmOptions
@@ -220,27 +219,14 @@ class VisionLanguageModel(nn.Module):
 
     def visual_identity(self) -> str:
         """Returns JSON of everything that visual features depend on, for a cache's name."""
-        digest = hashlib.sha256()
-        for part in self.family.vision:
-            digest.update(weights_sha256(part).encode())
-        return json.dumps(
-            {"tower_sha256": digest.hexdigest(), **self.family.describe_pictures()}, sort_keys=True
-        )
+        return visual_identity(self.family)
 
     def describe(self) -> dict[str, Any]:
         """Returns everything that vectors depend on; all weights, LoRA too, as one hash."""
-        options = self.options
         return {
-            "architecture": self.family.name,
             "weights_sha256": weights_sha256(self),
-            "tokenizer_sha256": self.family.tokenizer_sha256(),
             "learned_tokens": self.learned.names,
-            "template": [list(self._template.before), list(self._template.after)],
-            "pooling": options.pooling or self.family.default_pooling,
-            "normalize": options.normalize,
-            "max_length": self._layout.max_tokens,
-            "dtype": str(self.family.word_embeddings.weight.dtype).removeprefix("torch."),
-            **self.family.describe_pictures(),
+            **describe_prompts(self.family, self.options, self._template, self._layout.max_tokens),
         }
 
     def train(self, mode: bool = True) -> "VisionLanguageModel":

@@ -1,8 +1,7 @@
 """Frozen text encoder: any encoder or decoder body of transformers, pooled over its tokens."""
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,13 @@ from torch import Tensor, nn
 
 from vlmrec.core.errors import ConfigError
 from vlmrec.core.tensors import require_finite
-from vlmrec.vlm.checkpoints import CheckpointSource, FrozenBody, load_frozen
+from vlmrec.vlm.batching import buckets
+from vlmrec.vlm.checkpoints import (
+    CheckpointSource,
+    FrozenBody,
+    load_frozen,
+    tokenizer_sha256,
+)
 from vlmrec.vlm.pooling import TextRecipe, pool, read_recipe
 
 _TOKENIZER_CHUNK = 4096
@@ -71,7 +76,7 @@ class FrozenTextEncoder:
         vectors = torch.zeros(len(texts), self._width)
         for start in range(0, len(texts), _TOKENIZER_CHUNK):
             tokens = self._tokenize(texts[start : start + _TOKENIZER_CHUNK])
-            for rows in _batches([len(ids) for ids in tokens], self._tokens_per_batch):
+            for rows in buckets([len(ids) for ids in tokens], self._tokens_per_batch):
                 batch = self._encode([tokens[row] for row in rows])
                 vectors[torch.tensor(rows) + start] = batch
         require_finite(vectors, "Text vectors")
@@ -104,7 +109,7 @@ class FrozenTextEncoder:
             "modality": "text",
             "architecture": type(body.module).__name__,
             "weights_sha256": body.weights_sha256,
-            "tokenizer_sha256": _tokenizer_sha256(self._tokenizer),
+            "tokenizer_sha256": tokenizer_sha256(self._tokenizer),
             "pooling": self._recipe.pooling,
             "normalize": self._recipe.normalize,
             "max_length": self._max_length,
@@ -154,15 +159,6 @@ def _folder(source: CheckpointSource) -> Path | None:
         )
 
 
-def _batches(lengths: list[int], budget: int) -> Iterator[list[int]]:
-    """Yields rows of similar length, longest first, within a budget of padded tokens."""
-    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    while order:
-        count = max(1, budget // lengths[order[0]])
-        yield order[:count]
-        order = order[count:]
-
-
 def _max_length(tokenizer: Any, model: nn.Module, recipe: TextRecipe) -> int:
     config: Any = model.config
     limits = (
@@ -172,14 +168,3 @@ def _max_length(tokenizer: Any, model: nn.Module, recipe: TextRecipe) -> int:
         _LONGEST,
     )
     return int(min(limit for limit in limits if limit is not None))
-
-
-def _tokenizer_sha256(tokenizer: Any) -> str:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        text = json.dumps(sorted(tokenizer.get_vocab().items()))
-    else:
-        # Padding and truncation are set anew at every call and must not change the identity.
-        parts = json.loads(backend.to_str())
-        text = json.dumps({k: v for k, v in parts.items() if k not in ("padding", "truncation")})
-    return hashlib.sha256(text.encode()).hexdigest()

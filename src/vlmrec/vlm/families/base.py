@@ -5,7 +5,6 @@ how a picture is laid out in tokens, how the vision tower is called, and which p
 get. Prompts, truncation, batching, caching, tuning and pooling are the same for all.
 """
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -189,10 +188,6 @@ class Family(ABC):
     def special_names(self) -> list[str]:
         """Returns the names of the tokenizer's special tokens."""
         return list(self.tokenizer.all_special_tokens)
-
-    def tokenizer_sha256(self) -> str:
-        """Returns a hash of the tokenizer's vocabulary and rules."""
-        return hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
 
     def describe_pictures(self) -> dict[str, Any]:
         """Returns what the image processor does, for cache keys and manifests."""
