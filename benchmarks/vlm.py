@@ -1,17 +1,18 @@
 """What each frugality of the VLM room saves, beside the same work without it.
 
-    python -m benchmarks.vlm --data FOLDER [--quick]
+    python -m benchmarks.vlm [--data FOLDER] [--quick]
 
 FOLDER is a dataset with texts and pictures (the numbers in results/ are of MovieLens-100K with
-plots and posters). All with `compact`, all ratios within one run:
+plots and posters); without it a shop is generated. All with `compact`, all ratios within one run:
 
-- buckets: embedding texts in batches of like length, against batches padded to the longest text
+- buckets: embedding texts in batches of like length, against all padded to the longest text of
+  a call (256 prompts); the most that this can save is longest / mean length
 - visual cache: a LoRA step over histories of 10 with pictures, against the same step that runs
   the frozen tower
 - distinct: encoding the items of batches of 32 training histories of 10, each distinct one once,
   against every occurrence; the most that this can save is occurrences / distinct items
-- room: the same items by everything together, against the plain loop (every occurrence, in
-  order, padded to longest)
+- room: the same by distinct items and buckets together, against the plain loop (every
+  occurrence, padded to longest)
 - second embed: the whole verb after one caption was edited, against the first time
 """
 
@@ -33,6 +34,7 @@ from vlmrec.core.columns import DESCRIPTION
 from vlmrec.core.random import Streams
 from vlmrec.data.batches import NextItemBatches
 from vlmrec.data.dataset import Dataset
+from vlmrec.data.shop import ShopConfig, generate_shop, write_shop
 from vlmrec.items.cache import VectorCache
 from vlmrec.pipeline.content import encode_catalog
 from vlmrec.vlm.loading import load_vlm
@@ -169,6 +171,13 @@ def history_batches(dataset: Dataset, n: int) -> list[list[list[int]]]:
     ]
 
 
+def made_up_shop(work: Path, *, quick: bool) -> Path:
+    """Returns the folder of a generated shop."""
+    config = ShopConfig(n_items=40, n_shoppers=40) if quick else ShopConfig()
+    write_shop(generate_shop(config), work / "shop")
+    return work / "shop"
+
+
 def item_prompts(dataset: Dataset) -> list[Prompt]:
     """Returns one prompt an item, picture then text, in internal order; a dummy stands at 0."""
     texts, pictures = dataset.catalog.texts(), dataset.catalog.image_paths()
@@ -205,15 +214,15 @@ def _padding(model: VisionLanguageModel, prompts: list[Prompt]) -> float:
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Runs all cases."""
-    dataset = Dataset.load(options.data)
-    name = "tiny" if options.quick else "compact"
-    n, repeats = (40, 1) if options.quick else (dataset.n_items, 3)
     work = Path(tempfile.mkdtemp(prefix="vlmrec-bench-"))
+    dataset = Dataset.load(options.data or made_up_shop(work, quick=options.quick))
+    name = "tiny" if options.quick else "compact"
+    n, repeats = (40, 1) if options.quick else (dataset.n_items, 2)
     rows: list[dict[str, Any]] = []
     try:
         rows.append(buckets(name, dataset.catalog.texts()[:n], repeats))
         _show(rows)
-        batches = history_batches(dataset, 1 if options.quick else 3)
+        batches = history_batches(dataset, 1 if options.quick else 2)
         histories = [_title_history(dataset, items) for items in batches[0]]
         rows.append(visual_cache(name, histories, work / "visual", repeats))
         _show(rows)
@@ -236,8 +245,6 @@ def main() -> None:
     parser = options_parser("vlm", __doc__)
     parser.add_argument("--data", type=Path, help="dataset folder with texts and pictures")
     options = parser.parse_args()
-    if options.data is None:
-        parser.error("--data is needed: a dataset folder with texts and pictures")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     rows = measure(options)
     print("\n" + format_table(rows, COLUMNS))

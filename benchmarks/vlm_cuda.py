@@ -26,8 +26,9 @@ from torch.nn import functional as F
 
 from benchmarks.machine import describe_machine
 from benchmarks.report import format_table, options_parser, result_path, write_result
+from vlmrec.vlm.collating import collate
 from vlmrec.vlm.families.qwen2_vl import Qwen2VL
-from vlmrec.vlm.layout import PromptLayout, Template, collate
+from vlmrec.vlm.layout import PromptLayout, Template
 from vlmrec.vlm.model import VisionLanguageModel
 from vlmrec.vlm.options import TuningOptions, VlmOptions
 from vlmrec.vlm.prompts import Prompt, make_prompt

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlmrec.core.errors import ConfigError, DataError
+from vlmrec.vlm.collating import collate
 from vlmrec.vlm.compact_loading import make_tiny
 from vlmrec.vlm.families.base import PictureTokens
-from vlmrec.vlm.layout import PromptLayout, Template, collate
+from vlmrec.vlm.layout import PromptLayout, Template
 from vlmrec.vlm.prompts import ImagePart, SpecialPart, TextPart, make_prompt
 from vlmrec.vlm.visual_features import VisualFeatures
 

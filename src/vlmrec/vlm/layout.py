@@ -5,11 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from vlmrec.core.errors import ConfigError, DataError
-from vlmrec.vlm.families.base import Family, PromptBatch
-from vlmrec.vlm.options import Padding
+from vlmrec.vlm.families.base import Family
 from vlmrec.vlm.prompts import ImagePart, PictureSource, Prompt, TextPart
 from vlmrec.vlm.visual_features import VisualFeatures
 
@@ -232,38 +229,6 @@ def end_token(tokenizer: object) -> int:
     """Returns the token that ends an answer: EOS, or SEP where a tokenizer has no EOS."""
     found = getattr(tokenizer, "eos_token_id", None)
     return int(getattr(tokenizer, "sep_token_id", 0) if found is None else found)
-
-
-def collate(rows: Sequence[Row], pad: int, side: Padding, device: torch.device) -> PromptBatch:
-    """Returns rows as one batch, filled up on one side.
-
-    Args:
-        rows: At least one.
-        pad: Id of the padding token.
-        side: Which side is filled up.
-        device: Where the tensors go.
-    """
-    longest = max(len(row) for row in rows)
-    ids = torch.full((len(rows), longest), pad)
-    mask, filled, prefix = (torch.zeros(len(rows), longest, dtype=torch.bool) for _ in range(3))
-    textual = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for number, row in enumerate(rows):
-        first = longest - len(row) if side == "left" else 0
-        place = slice(first, first + len(row))
-        ids[number, place] = torch.tensor(row.ids)
-        mask[number, place] = True
-        filled[number, place] = torch.tensor(row.filled)
-        textual[number, place] = torch.tensor(row.textual)
-        prefix[number, first : first + row.prefix] = True
-    return PromptBatch(
-        ids.to(device),
-        mask.to(device),
-        filled.to(device),
-        prefix.to(device),
-        textual.to(device),
-        [one for row in rows for one in row.pictures],
-        [len(row.pictures) for row in rows],
-    )
 
 
 def _merged(

@@ -12,9 +12,10 @@ from vlmrec.core.random import Streams
 from vlmrec.core.tensors import require_finite
 from vlmrec.vlm.batching import buckets, distinct
 from vlmrec.vlm.checkpoints import weights_sha256
+from vlmrec.vlm.collating import collate
 from vlmrec.vlm.families.base import Family, PromptBatch
 from vlmrec.vlm.identity import describe_prompts, visual_identity
-from vlmrec.vlm.layout import LayoutReport, PromptLayout, Row, Template, collate
+from vlmrec.vlm.layout import LayoutReport, PromptLayout, Row, Template
 from vlmrec.vlm.learned_tokens import LearnedTokens
 from vlmrec.vlm.options import VlmOptions
 from vlmrec.vlm.prompts import ImagePart, PictureSource, Prompt
@@ -261,9 +262,11 @@ class VisionLanguageModel(nn.Module):
         """Returns `compute` of buckets of rows, put back into the order of the rows."""
         options, order, parts = self.options, [], []
         lengths = [len(row) for row in rows]
+        width = 0 if options.bucketed else max(lengths)
         for batch in buckets(lengths, options.tokens_per_batch, by_length=options.bucketed):
             chosen = [rows[number] for number in batch]
-            parts.append(compute(collate(chosen, self.family.pad, options.padding, self.device)))
+            collated = collate(chosen, self.family.pad, options.padding, self.device, width)
+            parts.append(compute(collated))
             order += batch
         back = torch.empty(len(order), dtype=torch.long, device=self.device)
         back[torch.tensor(order, device=self.device)] = torch.arange(len(order), device=self.device)

@@ -62,7 +62,7 @@ class VlmOptions(StrictConfig):
     tokens_per_batch: int = Field(default=4096, ge=1)
     """Upper bound of prompts times longest prompt in one forward pass."""
     bucketed: bool = True
-    """Whether prompts of similar length share a forward pass."""
+    """Whether prompts of similar length share a forward pass; else all are padded to longest."""
     deduplicate: bool = True
     """Whether equal prompts of one call are encoded once."""
     pictures_per_batch: int = Field(default=16, ge=1)
