@@ -171,18 +171,19 @@ def history_batches(dataset: Dataset, n: int) -> list[list[list[int]]]:
     ]
 
 
-def made_up_shop(work: Path, *, quick: bool) -> Path:
-    """Returns the folder of a generated shop."""
+def made_up_shop(folder: Path, *, quick: bool) -> Dataset:
+    """Returns a generated shop, its pictures in `folder`."""
     config = ShopConfig(n_items=40, n_shoppers=40) if quick else ShopConfig()
-    write_shop(generate_shop(config), work / "shop")
-    return work / "shop"
+    shop = generate_shop(config)
+    write_shop(shop, folder)
+    return Dataset.from_frames(shop.interactions, shop.items, images=folder / "images")
 
 
 def item_prompts(dataset: Dataset) -> list[Prompt]:
     """Returns one prompt an item, picture then text, in internal order; a dummy stands at 0."""
     texts, pictures = dataset.catalog.texts(), dataset.catalog.image_paths()
     prompts = [
-        make_prompt(picture, text) if picture else make_prompt(text)
+        make_prompt(picture, text) if picture else make_prompt(text or "nothing known")
         for text, picture in zip(texts, pictures, strict=True)
     ]
     return [make_prompt("padding"), *prompts]
@@ -196,7 +197,7 @@ def _title_history(dataset: Dataset, items: list[int]) -> Prompt:
     for item in items:
         picture = pictures[item - 1]
         parts += [picture] if picture else []
-        parts.append(f" {titles[item - 1]}. ")
+        parts.append(f" {titles[item - 1] or 'nothing known'}. ")
     return make_prompt(*parts)
 
 
@@ -215,12 +216,16 @@ def _padding(model: VisionLanguageModel, prompts: list[Prompt]) -> float:
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Runs all cases."""
     work = Path(tempfile.mkdtemp(prefix="vlmrec-bench-"))
-    dataset = Dataset.load(options.data or made_up_shop(work, quick=options.quick))
+    if options.data is None:
+        dataset = made_up_shop(work / "shop", quick=options.quick)
+    else:
+        dataset = Dataset.load(options.data)
     name = "tiny" if options.quick else "compact"
     n, repeats = (40, 1) if options.quick else (dataset.n_items, 2)
     rows: list[dict[str, Any]] = []
     try:
-        rows.append(buckets(name, dataset.catalog.texts()[:n], repeats))
+        texts = [text for text in dataset.catalog.texts()[:n] if text]
+        rows.append(buckets(name, texts, repeats))
         _show(rows)
         batches = history_batches(dataset, 1 if options.quick else 2)
         histories = [_title_history(dataset, items) for items in batches[0]]
