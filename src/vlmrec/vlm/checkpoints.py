@@ -191,14 +191,18 @@ def tokenizer_sha256(tokenizer: Any) -> str:
 @contextlib.contextmanager
 def _quiet_transformers() -> Generator[None]:
     """Keeps loading bars and advice about unused heads off the terminal for a moment."""
+    from huggingface_hub.utils import logging as hub
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    retries = hub.get_verbosity()
     logging.set_verbosity_error()
+    hub.set_verbosity_error()  # its retries; that it failed is told once, by us
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
+        hub.set_verbosity(retries)
         if bars:
             logging.enable_progress_bar()
