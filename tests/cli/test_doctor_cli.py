@@ -46,7 +46,7 @@ def test_absent_extra_is_optional_and_says_how_to_get_it(monkeypatch):
     assert "pip install 'vlmrec[rockets]'" in text
 
 
-@pytest.mark.parametrize("name", ["compact", "tensorboard", "pandas"])
+@pytest.mark.parametrize("name", ["compact", "vlm", "tensorboard", "pandas"])
 def test_modules_of_the_extras_are_spelled_right(name):
     extra = next(extra for extra in doctor_module.EXTRAS if extra.name == name)
     assert all(importlib.util.find_spec(module) for module in extra.modules)

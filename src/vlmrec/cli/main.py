@@ -22,6 +22,7 @@ def build_app() -> typer.Typer:
     from vlmrec.cli.demo import demo
     from vlmrec.cli.doctor import doctor
     from vlmrec.cli.embed import embed
+    from vlmrec.cli.estimate import estimate
     from vlmrec.cli.evaluate import evaluate
     from vlmrec.cli.inspect import inspect
     from vlmrec.cli.prepare import build_prepare_app
@@ -43,6 +44,7 @@ def build_app() -> typer.Typer:
     app.command()(inspect)
     app.command()(embed)
     app.command()(align)
+    app.command()(estimate)
     app.command()(train)
     app.command()(evaluate)
     app.command()(recommend)

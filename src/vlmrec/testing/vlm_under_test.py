@@ -60,4 +60,4 @@ def assert_close(found: Tensor, wanted: Tensor, tolerance: float, what: str) -> 
 
 def laid_out(model: VisionLanguageModel, prompt: Prompt) -> Row:
     """Returns a prompt without pictures as the tokens that the model reads."""
-    return model._layout.rows([prompt], {})[0]  # pyright: ignore[reportPrivateUsage]
+    return model.layout.rows([prompt], {})[0]  # pyright: ignore[reportPrivateUsage]

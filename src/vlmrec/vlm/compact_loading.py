@@ -70,7 +70,7 @@ def make_tiny(visual_tokens: VisualTokens, seed: int) -> Tiny:
     text = {**_TINY_TEXT, "vocab_size": len(tokenizer), "pad_token_id": 0}
     config = CompactConfig(text=text, tower="tiny", visual_tokens=visual_tokens)
     with seeded(seed, "tiny"):
-        network = _build(config)
+        network = blank_network(config)
     network.start()
     return Tiny(network, tokenizer, None, {})
 
@@ -91,7 +91,7 @@ def load_compact_folder(folder: Path, visual_tokens: VisualTokens | None) -> Com
     if visual_tokens is not None:
         values["visual_tokens"] = visual_tokens
     config = CompactConfig.parse(values, f"the checkpoint '{folder}'")
-    network = _build(config)
+    network = blank_network(config)
     try:
         network.load_state_dict(load_tensors(folder / WEIGHTS_FILE))
     except RuntimeError as error:
@@ -106,7 +106,7 @@ def load_compact_folder(folder: Path, visual_tokens: VisualTokens | None) -> Com
     return kind(network, tokenizer, None, {})
 
 
-def _build(config: CompactConfig) -> CompactNetwork:
+def blank_network(config: CompactConfig) -> CompactNetwork:
     """Returns the network with weights still to be set."""
     from transformers import BertConfig, BertModel
 

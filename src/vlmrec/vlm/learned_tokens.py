@@ -41,8 +41,8 @@ class LearnedTokens(nn.Module):
             centre + 0.1 * spread * torch.randn(len(centre), generator=streams.torch("token", name))
             for name in new
         ]
-        fresh = torch.stack(rows).to(self.table.device, words.dtype)
-        rows = torch.cat([self.table.detach().to(words.dtype), fresh])
+        fresh = torch.stack(rows).to(self.table.device)  # float32: bfloat16 would lose small steps
+        rows = torch.cat([self.table.detach(), fresh])
         self.table = nn.Parameter(rows, requires_grad=self.table.requires_grad)
         self.names += new
 
@@ -55,5 +55,5 @@ class LearnedTokens(nn.Module):
         known = words(ids.clamp_max(self.first_id - 1))
         if not self.names:
             return known
-        learned = self.table[(ids - self.first_id).clamp_min(0)]  # [B, T, D]
+        learned = self.table[(ids - self.first_id).clamp_min(0)].to(known.dtype)  # [B, T, D]
         return torch.where((ids >= self.first_id).unsqueeze(-1), learned, known)

@@ -123,7 +123,7 @@ def family_of(config: dict[str, Any], location: str) -> type[Family]:
 
 def _load_family(name: str, options: VlmOptions, device: torch.device, seed: int) -> Family:
     if name in (COMPACT, TINY):
-        _require_known_budgets(Compact, name, options)
+        require_known_budgets(Compact, name, options)
     if name == COMPACT:
         return load_compact(options.visual_tokens or 4, seed)
     if name == TINY:
@@ -131,10 +131,10 @@ def _load_family(name: str, options: VlmOptions, device: torch.device, seed: int
     source = CheckpointSource.parse(name)
     config = read_config(source)
     if config["model_type"] == MODEL_TYPE:
-        _require_known_budgets(Compact, COMPACT, options)
+        require_known_budgets(Compact, COMPACT, options)
         return load_compact_folder(Path(source.location), options.visual_tokens)
     kind = family_of(config, source.location)
-    _require_known_budgets(kind, kind.name, options)
+    require_known_budgets(kind, kind.name, options)
     return _load_parts(kind, source, options, device)
 
 
@@ -156,7 +156,7 @@ def _load_parts(
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             source.location,
             **at,
-            dtype=_dtype(options, device),
+            dtype=chosen_dtype(options, device),
             attn_implementation=_attention(options, device),
             use_safetensors=True,
             output_loading_info=True,
@@ -168,14 +168,14 @@ def _load_parts(
             raise ValueError(
                 f"{len(names)} weights are missing or misshapen, the first is '{names[0]}'."
             )
-    family = kind(network, tokenizer, pictures, _settings(source))
+    family = kind(network, tokenizer, pictures, processor_settings(source))
     family.budget = kind.budget_options(options, pictures)
     family.can_generate = len(missing) == len(report["missing_keys"])
     _require_agreement(family, source.location)
     return family
 
 
-def _settings(source: CheckpointSource) -> dict[str, Any]:
+def processor_settings(source: CheckpointSource) -> dict[str, Any]:
     """Returns processor_config.json, or nothing where a checkpoint has none."""
     from transformers.utils.hub import cached_file
 
@@ -209,7 +209,8 @@ def _require_agreement(family: Family, location: str) -> None:
         )
 
 
-def _require_known_budgets(kind: type[Family], name: str, options: VlmOptions) -> None:
+def require_known_budgets(kind: type[Family], name: str, options: VlmOptions) -> None:
+    """Raises ConfigError where a picture budget is set that the family has no use for."""
     for budget in _BUDGETS:
         if getattr(options, budget) is not None and budget not in kind.budgets:
             known = ", ".join(sorted(kind.budgets)) or "none of them"
@@ -219,7 +220,8 @@ def _require_known_budgets(kind: type[Family], name: str, options: VlmOptions) -
             )
 
 
-def _dtype(options: VlmOptions, device: torch.device) -> torch.dtype:
+def chosen_dtype(options: VlmOptions, device: torch.device) -> torch.dtype:
+    """Returns the number type of the weights on a device."""
     if options.dtype != "auto":
         return torch.float32 if options.dtype == "float32" else torch.bfloat16
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported()

@@ -51,7 +51,7 @@ class VisionLanguageModel(nn.Module):
         self._pictures = PictureEncoder(family, options.pictures_per_batch)
         self._template = template
         longest = min(options.max_tokens or family.usual_tokens, family.max_positions)
-        self._layout = PromptLayout(family, template, longest, self._special_id)
+        self.layout = PromptLayout(family, template, longest, self._special_id)
         self.device = device
         self.to(device)
 
@@ -63,7 +63,7 @@ class VisionLanguageModel(nn.Module):
     @property
     def report(self) -> LayoutReport:
         """What was cut from prompts so far."""
-        return self._layout.report
+        return self.layout.report
 
     @property
     def picture_problems(self) -> dict[str, int]:
@@ -162,7 +162,7 @@ class VisionLanguageModel(nn.Module):
                 "loss.",
                 "Use it to encode only, or take the generative checkpoint it was made from.",
             )
-        rows = self._layout.rows(prompts, self._seen(prompts), answers)
+        rows = self.layout.rows(prompts, self._seen(prompts), answers)
         return self._in_order(rows, self._answer_loss)
 
     def body(self, inputs_embeds: Tensor, mask: Tensor, *, causal: bool = True) -> Tensor:
@@ -227,7 +227,7 @@ class VisionLanguageModel(nn.Module):
         return {
             "weights_sha256": weights_sha256(self),
             "learned_tokens": self.learned.names,
-            **describe_prompts(self.family, self.options, self._template, self._layout.max_tokens),
+            **describe_prompts(self.family, self.options, self._template, self.layout.max_tokens),
         }
 
     def train(self, mode: bool = True) -> "VisionLanguageModel":
@@ -237,10 +237,11 @@ class VisionLanguageModel(nn.Module):
         the vector of a picture would depend on its neighbours.
         """
         super().train(mode)
+        learns = self.vision_learns
         for part in self.family.vision:
             for module in part.modules():
-                if not self.vision_learns or isinstance(module, nn.BatchNorm2d):
-                    module.train(False)
+                if not learns or isinstance(module, nn.BatchNorm2d):
+                    module.training = False
         return self
 
     def _encode(
@@ -250,10 +251,10 @@ class VisionLanguageModel(nn.Module):
         special: int | None,
         seen: Mapping[PictureSource, VisualFeatures] | None,
     ) -> Tensor:
-        rows = self._layout.rows(prompts, self._seen(prompts) if seen is None else seen)
+        rows = self.layout.rows(prompts, self._seen(prompts) if seen is None else seen)
 
         def vectors(batch: PromptBatch) -> Tensor:
-            states = self._states(batch)
+            states = self.states(batch)
             return read_out(states, batch, pooling, special, normalize=self.options.normalize)
 
         return self._in_order(rows, vectors)
@@ -272,13 +273,14 @@ class VisionLanguageModel(nn.Module):
         back[torch.tensor(order, device=self.device)] = torch.arange(len(order), device=self.device)
         return torch.cat(parts)[back]
 
-    def _states(self, batch: PromptBatch) -> Tensor:
+    def states(self, batch: PromptBatch) -> Tensor:
+        """Returns the last hidden states ``[B, T, D]`` of collated prompts."""
         embeddings = self.learned.embed(batch.ids, self.family.word_embeddings)
         return self.family.states(embeddings, batch)
 
     def _answer_loss(self, batch: PromptBatch) -> Tensor:
         """Returns ``[B]``: logits are made for answer places only, not for whole prompts."""
-        states = self._states(batch)
+        states = self.states(batch)
         answered = batch.mask & ~batch.prefix  # [B, T]
         # The state one place earlier predicts the token.
         rows, steps = answered.nonzero(as_tuple=True)

@@ -55,6 +55,7 @@ class Meter(TorchDispatchMode):
         self._speed = speed
         self._alive: dict[int, Any] = {}
         self._older: dict[int, Any] = {}
+        self._shapes = _KnownShapes()
         self.now = self.peak = 0
         self.seconds = self.operations = 0.0
 
@@ -75,7 +76,7 @@ class Meter(TorchDispatchMode):
         read = [*_tensors(args), *_tensors(kwargs.values())]
         for one in read:
             self._pass_over(one.untyped_storage())
-        out = func(*args, **kwargs)
+        out = self._shapes.result(func, args, kwargs, read)
         made = list(_tensors((out,)))
         for one in made:
             self._watch(one.untyped_storage())
@@ -104,6 +105,59 @@ class Meter(TorchDispatchMode):
         self.peak = max(self.peak, self.now)
 
 
+class _KnownShapes:
+    """Remembers what operations return: layers are alike, and torch is slow to find it out."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, list[tuple[Any, ...]] | None] = {}
+
+    def result(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], read: list[Tensor]
+    ) -> Any:
+        """Returns what `func` does: new tensors without values where they are known."""
+        known_kind = not func.is_view and not func._schema.is_mutable
+        if not (known_kind and read and all(one.is_meta for one in read)):
+            return func(*args, **kwargs)
+        key = (func, _signature(args), _signature(tuple(kwargs.items())))
+        try:
+            known = self._known.get(key)
+        except TypeError:  # an argument that cannot be compared
+            return func(*args, **kwargs)
+        if known is not None:
+            made = tuple(None if one is None else _new(*one) for one in known)
+            return made if len(func._schema.returns) > 1 else made[0]
+        out = func(*args, **kwargs)
+        self._known[key] = _description(out, read)
+        return out
+
+
+def _signature(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return (value.shape, value.stride(), value.dtype)
+    if isinstance(value, list | tuple):
+        return tuple(_signature(one) for one in value)
+    return (type(value), value)
+
+
+def _description(out: Any, read: list[Tensor]) -> list[Any] | None:
+    """Returns how to make tensors like `out`, or None where they share memory with others."""
+    older = {one.untyped_storage()._cdata for one in read}
+    parts = list(out) if isinstance(out, list | tuple) else [out]
+    found: list[Any] = []
+    for one in parts:
+        if one is None:
+            found.append(None)
+        elif not isinstance(one, Tensor) or one.untyped_storage()._cdata in older:
+            return None
+        else:
+            found.append((one.shape, one.stride(), one.dtype))
+    return found
+
+
+def _new(shape: Any, stride: Any, dtype: torch.dtype) -> Tensor:
+    return torch.empty_strided(shape, stride, dtype=dtype, device="meta")
+
+
 class WithoutData(TorchFunctionMode):
     """Lets code written for real tensors run where weights and states have no values.
 
@@ -122,6 +176,8 @@ class WithoutData(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        if func.__name__ == "__get__":  # of an attribute, most calls by far
+            return func(*args)
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention:
             return _attention(self._meter, *args, **kwargs)

@@ -90,6 +90,9 @@ def _add_lora(
     )
     with seeded(seed, "lora"):
         inject_adapter_in_model(config, language)
+    for name, weight in language.named_parameters():
+        if ".lora_" in name:  # steps of 1e-4 would be lost in bfloat16
+            weight.data = weight.data.float()
     for module in language.modules():
         droppers = getattr(module, "lora_dropout", None)
         if isinstance(droppers, nn.ModuleDict) and tuning.dropout > 0:
