@@ -45,6 +45,7 @@ from vlmrec.vlm.visual_cache import VisualCache
 
 COLUMNS = ("what", "with_s", "without_s", "ratio", "goal", "at_most")
 HISTORIES, LENGTH = 32, 10
+TEXTS = {"all fields": None, "title": ["title"], "description": ["description"]}
 
 
 def timed(work: Callable[[], Any], repeats: int) -> float:
@@ -66,7 +67,7 @@ def paired(
     return {"what": what, "with_s": fast, "without_s": slow, "ratio": slow / fast, "goal": goal}
 
 
-def buckets(model_name: str, texts: Sequence[str], repeats: int) -> dict[str, Any]:
+def buckets(model_name: str, what: str, texts: Sequence[str], repeats: int) -> dict[str, Any]:
     """Embeds texts in buckets and padded to longest."""
     prompts = [make_prompt(text) for text in texts]
     model = load_vlm(model_name)
@@ -80,7 +81,7 @@ def buckets(model_name: str, texts: Sequence[str], repeats: int) -> dict[str, An
         return work
 
     return {
-        **paired("buckets", ">= 1.5", run(True), run(False), repeats),
+        **paired(f"buckets: {what}", ">= 1.5", run(True), run(False), repeats),
         "texts": len(texts),
         "at_most": _padding(model, prompts),
     }
@@ -224,9 +225,10 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     n, repeats = (40, 1) if options.quick else (dataset.n_items, 2)
     rows: list[dict[str, Any]] = []
     try:
-        texts = [text for text in dataset.catalog.texts()[:n] if text]
-        rows.append(buckets(name, texts, repeats))
-        _show(rows)
+        for what, fields in TEXTS.items():
+            texts = [text for text in dataset.catalog.texts(fields)[:n] if text]
+            rows.append(buckets(name, what, texts, repeats))
+            _show(rows)
         batches = history_batches(dataset, 1 if options.quick else 2)
         histories = [_title_history(dataset, items) for items in batches[0]]
         rows.append(visual_cache(name, histories, work / "visual", repeats))
