@@ -3,6 +3,9 @@
 from collections.abc import Hashable, Iterator, Sequence
 from typing import TypeVar
 
+import torch
+from torch import Tensor
+
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -37,3 +40,15 @@ def distinct(values: Sequence[Key]) -> tuple[list[Key], list[int]]:
     place: dict[Key, int] = {}
     where = [place.setdefault(value, len(place)) for value in values]
     return list(place), where
+
+
+def in_order(parts: Sequence[Tensor], order: Sequence[int]) -> Tensor:
+    """Returns the rows of all parts, ``[n, ...]``, where row i of them belongs at order[i].
+
+    >>> in_order([torch.tensor([10, 30]), torch.tensor([20])], [0, 2, 1]).tolist()
+    [10, 20, 30]
+    """
+    rows = torch.cat(list(parts))
+    back = torch.empty(len(order), dtype=torch.long)
+    back[torch.tensor(order)] = torch.arange(len(order))
+    return rows[back.to(rows.device)]

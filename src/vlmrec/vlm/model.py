@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vlmrec.core.errors import ConfigError, nearest
 from vlmrec.core.random import Streams
 from vlmrec.core.tensors import require_finite
-from vlmrec.vlm.batching import buckets, distinct
+from vlmrec.vlm.answer_loss import answer_loss
+from vlmrec.vlm.batching import buckets, distinct, in_order
 from vlmrec.vlm.checkpoints import weights_sha256
 from vlmrec.vlm.collating import collate
 from vlmrec.vlm.families.base import Family, PromptBatch
@@ -126,7 +126,9 @@ class VisionLanguageModel(nn.Module):
             return torch.zeros(0, self.width, device=self.device)
         every = list(range(len(prompts)))
         unique, where = distinct(prompts) if self.options.deduplicate else (list(prompts), every)
-        size = len(unique) if torch.is_grad_enabled() else _PROMPTS_AT_A_TIME
+        pictures = any(isinstance(part, ImagePart) for prompt in unique for part in prompt)
+        whole = torch.is_grad_enabled() or not pictures
+        size = len(unique) if whole else _PROMPTS_AT_A_TIME
         parts = [
             self._encode(unique[start : start + size], chosen, special, seen)
             for start in range(0, len(unique), size)
@@ -269,9 +271,7 @@ class VisionLanguageModel(nn.Module):
             collated = collate(chosen, self.family.pad, options.padding, self.device, width)
             parts.append(compute(collated))
             order += batch
-        back = torch.empty(len(order), dtype=torch.long, device=self.device)
-        back[torch.tensor(order, device=self.device)] = torch.arange(len(order), device=self.device)
-        return torch.cat(parts)[back]
+        return in_order(parts, order)
 
     def states(self, batch: PromptBatch) -> Tensor:
         """Returns the last hidden states ``[B, T, D]`` of collated prompts."""
@@ -279,15 +279,7 @@ class VisionLanguageModel(nn.Module):
         return self.family.states(embeddings, batch)
 
     def _answer_loss(self, batch: PromptBatch) -> Tensor:
-        """Returns ``[B]``: logits are made for answer places only, not for whole prompts."""
-        states = self.states(batch)
-        answered = batch.mask & ~batch.prefix  # [B, T]
-        # The state one place earlier predicts the token.
-        rows, steps = answered.nonzero(as_tuple=True)
-        logits = self.family.logits(states[rows, steps - 1]).float()  # [n, V]
-        losses = F.cross_entropy(logits, batch.ids[rows, steps], reduction="none")
-        total = torch.zeros(len(states), device=losses.device).index_add(0, rows, losses)
-        return total / answered.sum(dim=1)
+        return answer_loss(self.states(batch), batch, self.family.logits)
 
     def _seen(self, prompts: Sequence[Prompt]) -> dict[PictureSource, VisualFeatures]:
         sources = [
