@@ -33,7 +33,7 @@ def layout(max_tokens=64, template=AROUND):
         assert name == "[Cur_Item]"
         return ITEM
 
-    family = SimpleNamespace(tokenizer=TOKENIZER, picture_tokens=picture_tokens)
+    family = SimpleNamespace(tokenizer=TOKENIZER, run_of=picture_tokens)
     return PromptLayout(family, template, max_tokens, special_id)
 
 

@@ -119,11 +119,10 @@ def align(
     task = ImageTextAlignment(model, pairs.texts, pairs.pictures, options.objective, options.chunk)
     metrics = tuple(dict.fromkeys([*_METRICS, options.train.valid_metric]))
     before = _measured(task.ranker(), pairs.held_out, pairs, metrics)
-    out.mkdir(parents=True, exist_ok=True)
     write_json(out / RECORD, config)
 
     def validate(ranker: Ranker) -> float:
-        measured = _measured(ranker, pairs.held_out, pairs, metrics)
+        measured = _measured(ranker, pairs.held_out, pairs, metrics, n_resamples=1)
         return measured.metrics[options.train.valid_metric].mean
 
     result = train(
@@ -216,7 +215,12 @@ def _pairs(
 
 
 def _measured(
-    ranker: Ranker, rows: np.ndarray, pairs: _Pairs, metrics: tuple[str, ...]
+    ranker: Ranker,
+    rows: np.ndarray,
+    pairs: _Pairs,
+    metrics: tuple[str, ...],
+    *,
+    n_resamples: int = 1000,
 ) -> Evaluation:
     """Returns how well the pictures of some pairs find their texts among those of all pairs."""
     n = len(rows)
@@ -224,7 +228,10 @@ def _measured(
     sequences = Sequences(rows.astype(np.int32), offsets, np.zeros(n, dtype=np.int64))
     histories = Histories(sequences, np.arange(1, n + 1), offsets[:-1], offsets[1:])
     candidates = np.arange(1, len(pairs.texts) + 1)
-    return evaluate_ranker(ranker, Cases(histories, rows), metrics=metrics, candidates=candidates)
+    cases = Cases(histories, rows)
+    return evaluate_ranker(
+        ranker, cases, metrics=metrics, candidates=candidates, n_resamples=n_resamples
+    )
 
 
 def _shown(measured: Evaluation) -> dict[str, list[float]]:

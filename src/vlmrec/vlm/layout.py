@@ -151,7 +151,7 @@ class PromptLayout:
         if isinstance(part, TextPart):
             return _Segment("text", list(ids_of[part.text]))
         features = seen[part.source]
-        tokens = self._family.picture_tokens(features.shape)
+        tokens = self._family.run_of(features.shape)
         return _Segment("picture", list(tokens.ids), list(tokens.filled), features)
 
     def _answer(self, ids: list[int]) -> list[int]:

@@ -102,6 +102,7 @@ class Family(ABC):
         self.image_processor = image_processor
         self.settings = settings
         self.budget: dict[str, Any] = {}
+        self._runs: dict[tuple[int, ...], PictureTokens] = {}
 
     can_generate = True
     """Whether the checkpoint has its language head."""
@@ -206,9 +207,15 @@ class Family(ABC):
     def picture_tokens(self, shape: tuple[int, ...]) -> PictureTokens:
         """Returns the tokens of a picture whose pixels have this shape."""
 
+    def run_of(self, shape: tuple[int, ...]) -> PictureTokens:
+        """Returns `picture_tokens`, worked out once a shape: pictures share few of them."""
+        if shape not in self._runs:
+            self._runs[shape] = self.picture_tokens(shape)
+        return self._runs[shape]
+
     def feature_rows(self, shape: tuple[int, ...]) -> int:
         """Returns how many rows of visual features a picture of this shape must have."""
-        return sum(self.picture_tokens(shape).filled)
+        return sum(self.run_of(shape).filled)
 
     @abstractmethod
     def see(self, pictures: Sequence[Pixels]) -> list[Tensor]:
