@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from vlmrec.core.errors import ArtifactError, DataError
 
 _LOOKUP_CHUNK = 500  # below SQLite's oldest limit of 999 placeholders
 _WAIT_SECONDS = 60.0
+_PAUSE_SECONDS = 0.005
 _HAS_TABLE = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
 
 
@@ -35,13 +37,27 @@ def writing(path: Path, schema: Sequence[str]) -> Generator[sqlite3.Connection]:
         schema: Statements that make its tables where they are missing.
     """
     with contextlib.closing(sqlite3.connect(path, timeout=_WAIT_SECONDS)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _log_ahead(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             for statement in schema:
                 connection.execute(statement)
             yield connection
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Turns on the write-ahead log, which SQLite refuses at once while others do the same."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)
 
 
 @contextlib.contextmanager
