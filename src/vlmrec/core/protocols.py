@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from vlmrec.core.content_change import ContentChange
+
 
 @dataclass(frozen=True)
 class TrainingBatch:
@@ -18,18 +20,24 @@ class TrainingBatch:
         targets: ``[B, T] int64`` the item that follows each position, 0 where there is none.
         negatives: ``[N]`` or ``[B, T, N] int64`` sampled negatives, or None.
         users: ``[B] int64`` internal user ids.
+        progress: Share of the planned training that came before this batch, 0 to 1.
     """
 
     items: Tensor
     targets: Tensor
     users: Tensor
     negatives: Tensor | None = None
+    progress: float = 0.0
 
     def to(self, device: torch.device) -> "TrainingBatch":
         """Returns the batch with every tensor on `device`."""
         negatives = None if self.negatives is None else self.negatives.to(device)
         return TrainingBatch(
-            self.items.to(device), self.targets.to(device), self.users.to(device), negatives
+            self.items.to(device),
+            self.targets.to(device),
+            self.users.to(device),
+            negatives,
+            self.progress,
         )
 
 
@@ -109,6 +117,36 @@ class Trainable(Protocol):
 
     def ranker(self) -> Ranker:
         """Returns a frozen view for ranking, computed from the current weights."""
+        ...
+
+
+@runtime_checkable
+class Monitored(Protocol):
+    """A trainable model that measures itself on the way, such as which modality learns."""
+
+    def take_signals(self) -> dict[str, float]:
+        """Returns means over the steps since the last call, by name, and begins anew."""
+        ...
+
+
+@runtime_checkable
+class Multimodal(Protocol):
+    """A model whose use of each modality can be taken apart."""
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the model reads of an item: "text", "image" or both."""
+        ...
+
+    def ranker_with(self, changes: Mapping[str, ContentChange]) -> Ranker:
+        """Returns a frozen view in which items show other content than their own.
+
+        Items of histories and items to rank change alike. Where all modalities but one are
+        absent, the view is a `VectorRanker`.
+
+        Args:
+            changes: By modality; those not named stay as they are.
+        """
         ...
 
 

@@ -47,6 +47,13 @@ class SASRecContent(SASRec):
         chosen = {"text": self.text, "image": self.image}
         return {name: encoder for name, encoder in chosen.items() if encoder is not None}
 
+    def alone(self, modality: str) -> "SASRecContent | None":
+        """Returns the same model reading one modality only; None if it does not read it."""
+        if modality not in self.content():
+            return None
+        others = {name: None for name in self.content() if name != modality}
+        return self.model_copy(update={**others, "use_ids": False})
+
     def build(self, shape: CatalogShape) -> SequenceRecommender:
         """Returns the model with weights not yet drawn."""
         tower = ContentTower(

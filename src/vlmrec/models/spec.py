@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vlmrec.core.config import StrictConfig
 from vlmrec.core.protocols import Ranker
 from vlmrec.core.random import Streams
+from vlmrec.data.catalog import Catalog
 from vlmrec.data.sequences import Histories, IntArray
 from vlmrec.items.content_tower import RawContent
 
@@ -42,12 +43,14 @@ class TrainingData:
         shape: Of the catalogue.
         training_items: ``[P] int64`` internal ids that training may know.
         content: Frozen vectors by modality, ``[I + 1, W]``.
+        catalog: Words and pictures of all items, for models that read them themselves.
     """
 
     histories: Histories
     shape: CatalogShape
     training_items: IntArray
     content: Mapping[str, RawContent] = field(default_factory=dict[str, RawContent])
+    catalog: Catalog | None = None
 
 
 class Recommender(nn.Module):
@@ -93,6 +96,15 @@ class ModelSpec(StrictConfig):
     @abstractmethod
     def build(self, shape: CatalogShape) -> Recommender:
         """Returns the model with weights not yet drawn."""
+
+    def alone(self, modality: str) -> "ModelSpec | None":
+        """Returns the same model reading one modality only, None where there is no such thing.
+
+        Args:
+            modality: "text" or "image".
+        """
+        del modality
+        return None
 
     def describe_loss(self) -> str:
         """Returns the loss and its negatives, for the caption of every table."""
