@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vlmrec.core.errors import VlmrecError
     from vlmrec.data.dataset import Dataset
-    from vlmrec.models import ItemKNN, Popularity, SASRec, SASRecContent
+    from vlmrec.models import GRU4Rec, ItemKNN, Popularity, SASRec, SASRecContent
     from vlmrec.pipeline.adding import add_items
     from vlmrec.pipeline.aligning import AlignOptions, align
+    from vlmrec.pipeline.diagnosing import diagnose
     from vlmrec.pipeline.evaluation import evaluate
     from vlmrec.pipeline.fitting import fit
     from vlmrec.pipeline.recommending import recommend
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlignOptions",
     "Dataset",
+    "GRU4Rec",
     "ItemKNN",
     "Popularity",
     "Run",
@@ -38,6 +40,7 @@ __all__ = [
     "VlmrecError",
     "add_items",
     "align",
+    "diagnose",
     "evaluate",
     "fit",
     "load_vlm",
@@ -48,6 +51,7 @@ __all__ = [
 _HOMES = {
     "AlignOptions": "vlmrec.pipeline.aligning",
     "Dataset": "vlmrec.data.dataset",
+    "GRU4Rec": "vlmrec.models",
     "ItemKNN": "vlmrec.models",
     "Popularity": "vlmrec.models",
     "Run": "vlmrec.pipeline.run",
@@ -60,6 +64,7 @@ _HOMES = {
     "VlmrecError": "vlmrec.core.errors",
     "add_items": "vlmrec.pipeline.adding",
     "align": "vlmrec.pipeline.aligning",
+    "diagnose": "vlmrec.pipeline.diagnosing",
     "evaluate": "vlmrec.pipeline.evaluation",
     "fit": "vlmrec.pipeline.fitting",
     "load_vlm": "vlmrec.vlm.loading",

@@ -4,6 +4,7 @@
 complete, and a damaged file is found when it is loaded.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from vlmrec.core.columns import ITEM_ID
 from vlmrec.core.errors import ArtifactError
-from vlmrec.core.files import atomic_file, read_json_object, sha256_of, write_json
+from vlmrec.core.files import atomic_file, explain_os_error, read_json_object, sha256_of, write_json
 from vlmrec.core.tensor_files import load_tensors, save_tensors
 from vlmrec.data.parquet_write import write_table
 
@@ -49,15 +50,29 @@ def is_complete(folder: Path) -> bool:
     return (folder / RUN).is_file()
 
 
-def write_bundle(folder: Path, bundle: Bundle) -> None:
+def unfinish(folder: Path) -> None:
+    """Makes a folder that files may be written into, and says that it is not a whole run."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RUN).unlink(missing_ok=True)
+    except OSError as error:
+        explain_os_error(error, folder)
+
+
+def write_bundle(folder: Path, bundle: Bundle, parts: Sequence[str] = ()) -> None:
     """Writes a run folder; `run.json` comes last, so a killed write is never taken for whole.
+
+    Args:
+        folder: Where to write.
+        bundle: What to write.
+        parts: Files of the model's own that are in the folder already.
 
     Raises:
         DataError: The folder is read-only or the disk is full.
     """
-    (folder / RUN).unlink(missing_ok=True)
+    unfinish(folder)
     save_tensors(folder / _WEIGHTS, bundle.weights)
-    names = [_WEIGHTS, _VOCABULARY]
+    names = [_WEIGHTS, _VOCABULARY, *parts]
     if bundle.item_vectors is not None:
         save_tensors(folder / _VECTORS, {"vectors": bundle.item_vectors})
         names.append(_VECTORS)
@@ -77,6 +92,39 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         ArtifactError: There is no finished run, a file is missing, damaged, or a pickle.
     """
+    info = _read_info(folder)
+    hashes: dict[str, str] = info.pop("sha256", {})
+    # Weights first: a pickle in their place is told apart from damage.
+    weights = load_tensors(folder / _WEIGHTS)
+    for name, digest in hashes.items():
+        _verify(folder / name, digest)
+    vectors = load_tensors(folder / _VECTORS)["vectors"] if _VECTORS in hashes else None
+    ranks = pl.read_parquet(folder / _RANKS) if _RANKS in hashes else None
+    items = _read_items(folder)
+    return Bundle(info, weights, vectors, items, ranks)
+
+
+def read_item_vectors(folder: Path) -> tuple[Tensor | None, pl.DataFrame, str]:
+    """Returns a run's item vectors without opening its other weights.
+
+    Returns:
+        ``[I + 1, D]`` (None for models without), the items as in `Bundle`, and the SHA-256 of
+        the file of vectors ("" without).
+
+    Raises:
+        ArtifactError: There is no finished run, or one of the two files is missing or damaged.
+    """
+    hashes = _read_info(folder).get("sha256", {})
+    for name in (_VECTORS, _VOCABULARY):
+        if name in hashes:
+            _verify(folder / name, hashes[name])
+    items = _read_items(folder)
+    if _VECTORS not in hashes:
+        return None, items, ""
+    return load_tensors(folder / _VECTORS)["vectors"], items, hashes[_VECTORS]
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
     if not is_complete(folder):
         raise ArtifactError(
             f"'{folder}' is not a finished run folder: it has no '{RUN}'.",
@@ -85,17 +133,14 @@ def read_bundle(folder: Path) -> Bundle:
     info = read_json_object(folder / RUN)
     if info.pop("format", None) != FORMAT:
         raise ArtifactError(f"'{folder}' was written by another version of the run format.")
-    hashes: dict[str, str] = info.pop("sha256", {})
-    # Weights first: a pickle in their place is told apart from damage.
-    weights = load_tensors(folder / _WEIGHTS)
-    for name, digest in hashes.items():
-        _verify(folder / name, digest)
-    vectors = load_tensors(folder / _VECTORS)["vectors"] if _VECTORS in hashes else None
-    ranks = pl.read_parquet(folder / _RANKS) if _RANKS in hashes else None
+    return info
+
+
+def _read_items(folder: Path) -> pl.DataFrame:
     items = pl.read_parquet(folder / _VOCABULARY)
     if ITEM_ID not in items.columns:
         raise ArtifactError(f"'{folder / _VOCABULARY}' has no column '{ITEM_ID}'.")
-    return Bundle(info, weights, vectors, items, ranks)
+    return items
 
 
 def _verify(path: Path, digest: str) -> None:

@@ -3,7 +3,7 @@ import torch
 
 from vlmrec.core.random import Streams
 from vlmrec.items.content_tower import ContentTower, RawContent
-from vlmrec.models.spec import initialise
+from vlmrec.models.spec import draw_weights
 
 N = 9
 
@@ -12,7 +12,7 @@ def tower(use_ids: bool = False, names=("text", "image")) -> ContentTower:
     built = ContentTower(
         n_items=N, widths=dict.fromkeys(names, 4), dim=5, hidden=6, dropout=0.3, use_ids=use_ids
     )
-    initialise(built, Streams(0))
+    draw_weights(built, Streams(0).torch("init"))
     return built.eval()
 
 

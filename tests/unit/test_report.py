@@ -132,7 +132,7 @@ def test_run_report_states_settings_slices_curve_and_configuration(tmp_path: Pat
     text, page = told(RUN, tmp_path)
     assert "Loss: bce. Negatives: 1 uniform. max_len: 50. Seed: 0." in text
     assert {"cold", "dim: 64"} <= set(page.words)
-    assert "strong: best 0.0800 at epoch 2, 3 epochs" in text
+    assert "strong: best 0.0800 at epoch 2, last 0.0700 at epoch 3" in text
 
 
 def test_only_the_best_of_a_column_is_marked() -> None:

@@ -8,7 +8,7 @@ from vlmrec.core.dropout import DropoutStream, attach
 from vlmrec.core.errors import ConfigError
 from vlmrec.core.random import Streams
 from vlmrec.models import SASRec
-from vlmrec.models.spec import initialise
+from vlmrec.models.spec import draw_weights
 from vlmrec.users.transformer import CausalTransformer
 
 B, T, D, H = 3, 7, 8, 2
@@ -18,7 +18,7 @@ def transformer(norm: str, dropout: float = 0.0) -> CausalTransformer:
     model = CausalTransformer(
         dim=D, n_layers=2, n_heads=H, max_len=10, dropout=dropout, hidden=12, norm=norm
     )
-    initialise(model, Streams(0))
+    draw_weights(model, Streams(0).torch("init"))
     generator = Streams(1).torch("noise")
     with torch.no_grad():
         for weight in model.parameters():

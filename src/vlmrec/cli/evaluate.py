@@ -19,22 +19,11 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
 ) -> None:
     """Rank the test cases of a run: metrics with intervals, slices, popularity and item-kNN."""
+    from vlmrec.cli.stored_run import load_run_and_split
     from vlmrec.cli.tables import print_evaluation
-    from vlmrec.cli.train import split_by
-    from vlmrec.core.errors import DataError
-    from vlmrec.data.dataset import Dataset
-    from vlmrec.pipeline.evaluation import evaluate_split, require_same_data
-    from vlmrec.pipeline.run import Run
+    from vlmrec.pipeline.evaluation import evaluate_split
 
-    loaded = Run.load(run)
-    folder = data or loaded.info["dataset"]["folder"]
-    if folder is None or not Path(folder).is_dir():
-        raise DataError(
-            f"The dataset that '{run}' was trained on is not at '{folder}'.",
-            "Say where it is with --data.",
-        )
-    split = split_by(Dataset.load(folder), loaded.info["split"]["name"])
-    require_same_data(loaded.info, split)
+    loaded, split = load_run_and_split(run, data)
     measured = evaluate_split(loaded.ranker(), split, filter_seen=filter_seen)
     if as_json:
         typer.echo(json.dumps(measured.to_json(), indent=2))

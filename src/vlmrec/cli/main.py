@@ -20,6 +20,7 @@ def build_app() -> typer.Typer:
     from vlmrec.cli.add_items import add_items
     from vlmrec.cli.align import align
     from vlmrec.cli.demo import demo
+    from vlmrec.cli.diagnose import diagnose
     from vlmrec.cli.doctor import doctor
     from vlmrec.cli.embed import embed
     from vlmrec.cli.estimate import estimate
@@ -47,6 +48,7 @@ def build_app() -> typer.Typer:
     app.command()(estimate)
     app.command()(train)
     app.command()(evaluate)
+    app.command()(diagnose)
     app.command()(recommend)
     app.command("add-items")(add_items)
     app.command()(doctor)

@@ -23,7 +23,9 @@ class Protocol(StrEnum):
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="sasrec, sasrec-content, item-knn or popularity.")],
+    model: Annotated[
+        str, typer.Argument(help="sasrec, sasrec-content, gru4rec, item-knn or popularity.")
+    ],
     data: Annotated[Path, typer.Option("--data", "-d", help="Dataset folder.")],
     out: Annotated[
         Path | None,

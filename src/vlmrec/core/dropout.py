@@ -132,9 +132,27 @@ class Dropout(nn.Module):
         return keep.to(values.dtype).mul_(1 / (1 - self.p))
 
 
+class RowDraws(nn.Module):
+    """One uniform number a row of the batch, from the stream that dropout draws from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stream: DropoutStream | None = None
+        self.number = 0
+
+    def forward(self, n_rows: int) -> Tensor:
+        """Returns ``[n_rows] float32`` in [0, 1), on the CPU."""
+        if self.stream is None:
+            return torch.rand(n_rows)
+        generator = torch.Generator().manual_seed(self.stream.seed_for(self.number))
+        total = self.stream.total_rows or n_rows
+        first = self.stream.first_row if self.stream.total_rows else 0
+        return torch.rand(total, generator=generator)[first : first + n_rows]
+
+
 def attach(model: nn.Module, stream: DropoutStream) -> None:
     """Gives every dropout module of `model` its number and the stream to draw from."""
-    modules = [module for module in model.modules() if isinstance(module, Dropout)]
+    modules = [module for module in model.modules() if isinstance(module, Dropout | RowDraws)]
     for number, module in enumerate(modules):
         module.stream, module.number = stream, number
 

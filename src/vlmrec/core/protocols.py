@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -147,6 +147,18 @@ class Multimodal(Protocol):
         Args:
             changes: By modality; those not named stay as they are.
         """
+        ...
+
+
+class BatchSource(Protocol):
+    """Builds batch s of epoch e from nothing but a seed, e and s."""
+
+    def plan(self, epoch: int) -> Sequence[Any]:
+        """Returns what each step of an epoch needs."""
+        ...
+
+    def build(self, window: Any, epoch: int, step: int) -> TrainingBatch:
+        """Returns the whole batch of a step (all processes build the same)."""
         ...
 
 

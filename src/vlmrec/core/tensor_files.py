@@ -40,10 +40,11 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(9)
     except OSError as error:
         raise ArtifactError(f"'{path}' cannot be read: {error.strerror}.") from None
-    if start.startswith(_PICKLE_STARTS):
+    # A header of 640 bytes starts like a pickle, too; but the JSON behind its length does not.
+    if start.startswith(_PICKLE_STARTS) and start[8:] != b"{":
         raise ArtifactError(
             f"'{path}' looks like a pickle; expected safetensors. "
             "A pickle can run code when it is opened, so it is refused.",

@@ -21,6 +21,9 @@ from vlmrec.evaluation.pool import (
 from vlmrec.evaluation.seen import hide_seen
 from vlmrec.evaluation.top_items import best_columns
 
+OnBlock = Callable[[np.ndarray, Tensor, Tensor], None]
+"""Told the rows ``[b]`` of a block, their queries ``[b, ...]`` and scores ``[b, P]``."""
+
 MEBIBYTE = 1 << 20
 _MOST_CASES_AT_A_TIME = 512
 _FEWEST_CASES_AT_A_TIME = 3  # even parts of at most 3 never leave a single case, see below
@@ -62,6 +65,7 @@ def rank_targets(
     top_k: int = 0,
     memory_budget: int = 64 * MEBIBYTE,
     on_progress: Callable[[int, int], None] | None = None,
+    on_block: OnBlock | None = None,
 ) -> RankResult:
     """Returns the rank of every case's target among all items.
 
@@ -83,6 +87,8 @@ def rank_targets(
         memory_budget: Bytes that the score buffers may use. At least three rows of scores
             are always held, each 4 bytes an item.
         on_progress: Called with the number of cases done and the number of all cases.
+        on_block: Told every block before its scores are overwritten by the next; -inf where
+            seen items are filtered. For what can be learned from scores besides ranks.
 
     Raises:
         ConfigError: The pool is empty or foreign, or a target is not part of it.
@@ -99,9 +105,11 @@ def rank_targets(
     for start, stop in parts:
         rows = order[start:stop]
         scores = buffer[: len(rows)]
-        _score_block(ranker, cases, rows, pool, scores)
+        queries = _score_block(ranker, cases, rows, pool, scores)
         if filter_seen:
             result.impossible[rows] = hide_seen(scores, cases.subset(rows), pool)
+        if on_block is not None:
+            on_block(rows, queries, scores)
         _rank_block(scores, columns[rows], rows, result)
         if top_k:
             _list_block(scores, pool, rows, result)
@@ -141,11 +149,13 @@ def _cases_at_a_time(n_pool: int, memory_budget: int) -> int:
 
 def _score_block(
     ranker: Ranker, cases: Cases, rows: np.ndarray, pool: Pool, scores: Tensor
-) -> None:
+) -> Tensor:
+    """Fills in the scores ``[b, P]`` and returns the queries."""
     longest = int(np.max(cases.histories.lengths[rows]))
     padded = cases.histories.padded(rows, max(1, min(ranker.max_len, longest)))  # [B, T]
     queries = ranker.encode(torch.as_tensor(padded, device=ranker.device))
     fill_scores(ranker, queries, pool, scores)
+    return queries
 
 
 def _rank_block(scores: Tensor, columns: np.ndarray, rows: np.ndarray, result: RankResult) -> None:

@@ -1,6 +1,7 @@
 """How sure a mean over users is: percentile bootstrap, alone and paired."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,39 @@ class PairedDifference:
     n: int
 
 
+@dataclass(frozen=True, eq=False)
+class ResampledMeans:
+    """Means of several columns, and what they would be for other users of the same kind.
+
+    Attributes:
+        means: ``[M]`` the observed means.
+        draws: ``[R, M]`` the means of each resample; columns of a row share their users.
+        confidence: Probability content of intervals.
+    """
+
+    means: np.ndarray
+    draws: np.ndarray
+    confidence: float
+
+    def estimates(self) -> list[Estimate]:
+        """Returns the mean of each column with its interval."""
+        return [self.estimate(lambda means, i=i: means[..., i]) for i in range(len(self.means))]
+
+    def estimate(self, statistic: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+        """Returns a number that follows from the means, such as a ratio, with its interval.
+
+        Args:
+            statistic: ``[..., M]`` means -> ``[...]``; NaN where it is undefined.
+        """
+        mean = float(statistic(self.means))
+        drawn = statistic(self.draws)
+        drawn = drawn[np.isfinite(drawn)]
+        if not len(drawn) or not math.isfinite(mean):
+            return Estimate(math.nan, math.nan, math.nan)
+        low, high = _interval(drawn, self.confidence)
+        return Estimate(mean, float(low), float(high))
+
+
 def bootstrap_means(
     values: np.ndarray,
     *,
@@ -76,19 +110,39 @@ def bootstrap_means(
     Raises:
         ConfigError: `n_resamples` or `confidence` make no sense.
     """
+    return resample_means(
+        values,
+        streams=streams,
+        address=address,
+        users=users,
+        n_resamples=n_resamples,
+        confidence=confidence,
+    ).estimates()
+
+
+def resample_means(
+    values: np.ndarray,
+    *,
+    streams: Streams,
+    address: tuple[str | int, ...] = (),
+    users: np.ndarray | None = None,
+    n_resamples: int = 1000,
+    confidence: float = 0.95,
+) -> ResampledMeans:
+    """Returns the means of the columns with their bootstrap resamples over users.
+
+    Arguments and errors are those of `bootstrap_means`.
+    """
     _check(n_resamples, confidence)
     n, M = values.shape
     if n == 0:
-        return [Estimate(math.nan, math.nan, math.nan)] * M
+        return ResampledMeans(np.full((M,), math.nan), np.empty((0, M)), confidence)
     # The last column counts a user's cases, so that sums become means at the end.
     sums = _sums_by_user(np.column_stack([values, np.ones(n)]), users)
     generator = streams.numpy("bootstrap", *address)
     drawn = _resampled_means(sums, generator, n_resamples)
-    low, high = _interval(drawn[:, :M] / drawn[:, M:], confidence)
-    return [
-        Estimate(float(mean), float(a), float(b))
-        for mean, a, b in zip(values.mean(axis=0), low, high, strict=True)
-    ]
+    means = np.asarray(values.mean(axis=0))
+    return ResampledMeans(means, drawn[:, :M] / drawn[:, M:], confidence)
 
 
 def paired_bootstrap(

@@ -93,7 +93,15 @@ class ContentTower(nn.Module):
 
     def forward(self, ids: Tensor | None = None) -> Tensor:
         """Returns ``[I + 1, D]``, or ``[n, D]`` for internal ids ``[n]``."""
-        vectors = self.project(self.raw(ids), ids)
+        return self.add_ids(self.project(self.raw(ids), ids), ids)
+
+    def add_ids(self, vectors: Tensor, ids: Tensor | None = None) -> Tensor:
+        """Returns ``[n, D]`` projected content with the learned id vectors added, if any.
+
+        Args:
+            vectors: Of all rows ``[I + 1, D]``, or of `ids`.
+            ids: ``[n]`` internal ids of the rows; None for all rows.
+        """
         if self.ids is None:
             return vectors
         return vectors + (self.ids if ids is None else F.embedding(ids, self.ids))

@@ -103,12 +103,28 @@ def load_vectors(
                 f"Give one row per item in catalogue order, or the ids in '{ids_file(path)}'.",
             )
         ids = list(item_ids)
-    return _align(path, matrix, ids, item_ids)
+    return vectors_by_id(path, matrix, ids, item_ids, f"file:{sha256_of(path)}")
 
 
-def _align(
-    path: Path, matrix: NDArray[np.float32], ids: list[str], item_ids: Sequence[str]
+def vectors_by_id(
+    path: Path,
+    matrix: NDArray[np.float32],
+    ids: Sequence[str],
+    item_ids: Sequence[str],
+    identity: str,
 ) -> ContentVectors:
+    """Returns vectors sorted by the catalogue's internal ids.
+
+    Args:
+        path: Where they were found, for messages.
+        matrix: ``[n, D]``.
+        ids: External id of each row.
+        item_ids: External ids of the catalogue in internal order.
+        identity: What the vectors were made by.
+
+    Raises:
+        DataError: An id is there twice, or none belongs to the catalogue.
+    """
     rows = {name: row for row, name in enumerate(ids)}
     if len(ids) != len(matrix) or len(rows) != len(ids):
         raise DataError(
@@ -127,7 +143,7 @@ def _align(
     vectors[items] = torch.from_numpy(matrix[sources])
     present = (vectors != 0).any(dim=1)
     counts = ContentCounts(missing=len(item_ids) - int(present.sum()))
-    return ContentVectors(vectors, present, f"file:{sha256_of(path)}", counts)
+    return ContentVectors(vectors, present, identity, counts)
 
 
 def _check_matrix(path: Path, matrix: NDArray[np.float32], width: int | None) -> None:

@@ -1,19 +1,23 @@
 """One paper a file; the table below is where a new model adds its line."""
 
 from vlmrec.core.errors import ConfigError, nearest
+from vlmrec.models.gru4rec import GRU4Rec
 from vlmrec.models.item_knn import ItemKNN
 from vlmrec.models.popularity import Popularity
 from vlmrec.models.sasrec import SASRec
 from vlmrec.models.sasrec_content import SASRecContent
 from vlmrec.models.spec import ModelSpec
+from vlmrec.models.vlm2rec import VLM2Rec
 
 MODELS: dict[str, type[ModelSpec]] = {
     spec.name: spec
     for spec in (
         Popularity,
         ItemKNN,
+        GRU4Rec,
         SASRec,
         SASRecContent,
+        VLM2Rec,
     )
 }
 
@@ -29,4 +33,14 @@ def model_class(name: str) -> type[ModelSpec]:
     return MODELS[name]
 
 
-__all__ = ["MODELS", "ItemKNN", "ModelSpec", "Popularity", "SASRec", "SASRecContent", "model_class"]
+__all__ = [
+    "MODELS",
+    "GRU4Rec",
+    "ItemKNN",
+    "ModelSpec",
+    "Popularity",
+    "SASRec",
+    "SASRecContent",
+    "VLM2Rec",
+    "model_class",
+]

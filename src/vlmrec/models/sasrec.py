@@ -11,19 +11,16 @@ from typing import ClassVar
 from pydantic import Field
 
 from vlmrec.core.errors import ConfigError
-from vlmrec.items.id_table import IdTable
 from vlmrec.models.sequence import SequenceRecommender
 from vlmrec.models.spec import CatalogShape, ModelSpec
+from vlmrec.models.vector_start import VectorStart
 from vlmrec.objectives import AnyObjective, FullCrossEntropy
 from vlmrec.scoring import Scorer, ScoringConfig
 from vlmrec.users.transformer import CausalTransformer, Norm
 
 
-class SASRec(ModelSpec):
-    """Learned item vectors under a causal transformer."""
-
-    name: ClassVar[str] = "sasrec"
-    summary: ClassVar[str] = "learned item vectors under a causal transformer"
+class SelfAttentive(ModelSpec):
+    """Base of specifications with a causal transformer as user encoder."""
 
     dim: int = Field(default=64, ge=1)
     """Width D of item vectors and states."""
@@ -43,17 +40,6 @@ class SASRec(ModelSpec):
     """How state and item vector become a score."""
     objective: AnyObjective = FullCrossEntropy()
     """The loss."""
-
-    def build(self, shape: CatalogShape) -> SequenceRecommender:
-        """Returns the model with weights not yet drawn."""
-        return SequenceRecommender(
-            items=IdTable(shape.n_items, self.dim),
-            users=self.user_encoder(),
-            scorer=Scorer(self.scoring),
-            objective=self.objective,
-            n_items=shape.n_items,
-            max_len=self.max_len,
-        )
 
     def user_encoder(self) -> CausalTransformer:
         """Returns the transformer that turns item vectors into user states.
@@ -80,3 +66,21 @@ class SASRec(ModelSpec):
         """Returns the loss and its negatives."""
         n = self.objective.n_negatives
         return f"{self.objective.kind}, {n} negatives" if n else f"{self.objective.kind}, full"
+
+
+class SASRec(VectorStart, SelfAttentive):
+    """Learned (or given) item vectors under a causal transformer."""
+
+    name: ClassVar[str] = "sasrec"
+    summary: ClassVar[str] = "learned item vectors under a causal transformer"
+
+    def build(self, shape: CatalogShape) -> SequenceRecommender:
+        """Returns the model with weights not yet drawn."""
+        return SequenceRecommender(
+            items=self.item_encoder(shape, self.dim),
+            users=self.user_encoder(),
+            scorer=Scorer(self.scoring),
+            objective=self.objective,
+            n_items=shape.n_items,
+            max_len=self.max_len,
+        )

@@ -13,13 +13,13 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from vlmrec.items.content_tower import ContentTower
-from vlmrec.models.sasrec import SASRec
+from vlmrec.models.sasrec import SelfAttentive
 from vlmrec.models.sequence import SequenceRecommender
 from vlmrec.models.spec import CatalogShape
 from vlmrec.scoring import Scorer
 
 
-class SASRecContent(SASRec):
+class SASRecContent(SelfAttentive):
     """Projected frozen text and picture vectors under a causal transformer."""
 
     name: ClassVar[str] = "sasrec-content"

@@ -10,8 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vlmrec.core.columns import PADDING_ID
+from vlmrec.core.content_change import ContentChange
 from vlmrec.core.protocols import LossSum, TrainingBatch
+from vlmrec.core.random import Streams
+from vlmrec.data.batches import NextItemBatches
+from vlmrec.data.negatives import UniformNegatives
+from vlmrec.items.content_changes import changed
 from vlmrec.items.content_tower import ContentTower, RawContent
+from vlmrec.items.vector_table import VectorTable
 from vlmrec.models.spec import Recommender, TrainingData
 from vlmrec.objectives import AnyObjective
 from vlmrec.scoring import Scorer
@@ -58,8 +64,26 @@ class SequenceRecommender(Recommender):
         place = torch.full((self.n_items + 1,), -1, device=self.pool.device)
         place[self.pool] = torch.arange(len(self.pool), device=self.pool.device)
         self.place = place
-        if isinstance(self.items, ContentTower):
+        if isinstance(self.items, ContentTower | VectorTable):
             self.items.load(training.content, self.pool)
+
+    def batches(
+        self, training: TrainingData, streams: Streams, *, batch_size: int, epochs: int
+    ) -> NextItemBatches:
+        """Returns random windows of the training histories."""
+        del epochs
+        objective, negatives = self.objective, None
+        if objective.n_negatives:
+            negatives = UniformNegatives.over(training.training_items, training.histories)
+        return NextItemBatches(
+            training.histories,
+            self.max_len,
+            batch_size,
+            streams,
+            negatives,
+            objective.n_negatives,
+            objective.shared_negatives,
+        )
 
     def forward(self, batch: TrainingBatch) -> tuple[Tensor, int]:
         """Returns the summed loss and its count (the form that distributed wrappers pass on)."""
@@ -112,6 +136,34 @@ class SequenceRecommender(Recommender):
     def ranker(self, item_vectors: Tensor | None = None) -> "SequenceRanker":
         """Returns a frozen view; see the base class."""
         return SequenceRanker(self, self.item_table() if item_vectors is None else item_vectors)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What is read of an item: "text", "image" or both; empty for models of ids alone."""
+        read = self.items.modalities if isinstance(self.items, ContentTower) else []
+        return tuple(name for name in ("text", "image") if name in read)
+
+    @torch.no_grad()
+    def ranker_with(self, changes: Mapping[str, ContentChange]) -> "SequenceRanker":
+        """Returns a frozen view in which items show other content than their own.
+
+        Where the model also learns a vector for each item, that vector stays as it is.
+
+        Args:
+            changes: By modality; those not named stay as they are.
+
+        Raises:
+            ValueError: A modality is named that the model does not read.
+        """
+        unknown = sorted(set(changes) - set(self.modalities))
+        if not isinstance(self.items, ContentTower) or unknown:
+            raise ValueError(f"Changes of {unknown}; the model reads {list(self.modalities)}.")
+        self.eval()
+        content = self.items.raw()
+        shown = {name: changed(content[name], change) for name, change in changes.items()}
+        table = self.items.add_ids(self.items.project({**content, **shown}))
+        table[PADDING_ID] = 0.0
+        return SequenceRanker(self, table)
 
     @torch.no_grad()
     def content_vectors(self, content: Mapping[str, RawContent]) -> Tensor | None:

@@ -8,13 +8,14 @@ train does not.
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from vlmrec.core.config import StrictConfig
-from vlmrec.core.protocols import Ranker
+from vlmrec.core.protocols import BatchSource, Ranker
 from vlmrec.core.random import Streams
 from vlmrec.data.catalog import Catalog
 from vlmrec.data.sequences import Histories, IntArray
@@ -44,6 +45,7 @@ class TrainingData:
         training_items: ``[P] int64`` internal ids that training may know.
         content: Frozen vectors by modality, ``[I + 1, W]``.
         catalog: Words and pictures of all items, for models that read them themselves.
+        cache: Folder where what frozen parts of a model see in pictures is kept between runs.
     """
 
     histories: Histories
@@ -51,6 +53,7 @@ class TrainingData:
     training_items: IntArray
     content: Mapping[str, RawContent] = field(default_factory=dict[str, RawContent])
     catalog: Catalog | None = None
+    cache: Path | None = None
 
 
 class Recommender(nn.Module):
@@ -61,6 +64,18 @@ class Recommender(nn.Module):
     """
 
     max_len: int
+
+    def initialise(self, streams: Streams, device: torch.device) -> None:
+        """Draws all weights from a named stream, or loads those that are pretrained.
+
+        Matrices are normal(0, .02), biases 0, norms 1.
+
+        Args:
+            streams: Where random numbers come from.
+            device: Where the model will be trained.
+        """
+        del device
+        draw_weights(self, streams.torch("init"))
 
     @abstractmethod
     def prepare(self, training: TrainingData) -> None:
@@ -74,6 +89,62 @@ class Recommender(nn.Module):
             item_vectors: ``[I' + 1, D]`` to rank with instead of the model's own (stored, or
                 extended by new items); models without item vectors take none.
         """
+
+    def batches(
+        self, training: TrainingData, streams: Streams, *, batch_size: int, epochs: int
+    ) -> BatchSource | None:
+        """Returns what the model learns from, step by step; None if it counts, not learns.
+
+        Args:
+            training: What `prepare` took in.
+            streams: Where random numbers come from.
+            batch_size: Rows of a batch, over all processes.
+            epochs: Longest that training may take.
+        """
+        del training, streams, batch_size, epochs
+        return None
+
+    def settle(self) -> None:
+        """Ends training: makes the weights those that will be stored (LoRA merged in, say)."""
+
+    def with_items(self, catalog: Catalog) -> "tuple[Recommender, Tensor] | None":
+        """Returns a model that also knows the items of `catalog`, and their vectors.
+
+        For models that read words and pictures themselves; None for all others.
+
+        Args:
+            catalog: n new items, behind those that are known.
+
+        Returns:
+            The model, and ``[n, D]`` as in its ranker's ``item_vectors``; zero rows stand for
+            items that the model can read nothing of.
+        """
+        del catalog
+        return None
+
+    def own_weights(self) -> dict[str, Tensor]:
+        """Returns the weights that go into ``model.safetensors``."""
+        return dict(self.state_dict())
+
+    def take_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Takes in what `own_weights` gave.
+
+        Raises:
+            RuntimeError: They do not fit.
+        """
+        self.load_state_dict(weights)
+
+    def write_parts(self, folder: Path) -> list[str]:
+        """Writes what does not fit into ``model.safetensors``, such as a checkpoint.
+
+        Args:
+            folder: The run folder.
+
+        Returns:
+            The files' names relative to `folder`; they are hash-checked.
+        """
+        del folder
+        return []
 
     def content_vectors(self, content: Mapping[str, RawContent]) -> Tensor | None:
         """Returns ``[n, D]`` vectors of items known only by content, None if it cannot."""
@@ -106,20 +177,36 @@ class ModelSpec(StrictConfig):
         del modality
         return None
 
+    def restore(self, shape: CatalogShape, folder: Path) -> Recommender:
+        """Returns the model for a stored run, ready to take its weights.
+
+        Args:
+            shape: Of the catalogue.
+            folder: The run folder, with what `Recommender.write_parts` wrote.
+        """
+        del folder
+        return self.build(shape)
+
     def describe_loss(self) -> str:
         """Returns the loss and its negatives, for the caption of every table."""
         return "none (counted, not trained)"
 
 
-def initialise(model: nn.Module, streams: Streams) -> None:
-    """Draws all weights from a named stream: matrices normal(0, .02), biases 0, norms 1."""
-    generator = streams.torch("init")
+def draw_weights(model: nn.Module, generator: torch.Generator) -> None:
+    """Draws all weights: matrices normal(0, .02), biases 0, norms 1.
+
+    Matrices of recurrent layers are uniform up to 1/sqrt(hidden): their product over many steps
+    would fade at .02.
+    """
     for module in model.modules():
         for name, weight in module.named_parameters(recurse=False):
             with torch.no_grad():
                 if isinstance(module, nn.LayerNorm):
                     weight.fill_(1.0 if name == "weight" else 0.0)
+                elif weight.dim() >= 2 and isinstance(module, nn.RNNBase):
+                    bound = module.hidden_size**-0.5
+                    weight.uniform_(-bound, bound, generator=generator)
                 elif weight.dim() >= 2:
                     weight.normal_(0.0, 0.02, generator=generator)
-                elif name == "bias":
+                elif name.startswith("bias"):
                     weight.zero_()

@@ -1,7 +1,9 @@
 """One loss a file: a pure function on tensors and a frozen config that calls it.
 
-All take queries and keys in scoring space (see `vlmrec.scoring`) and return a sum with its count,
-so that the shards of a batch add up exactly. None holds a model.
+Losses of next-item models (`AnyObjective`) take queries and keys in scoring space (see
+`vlmrec.scoring`) and return a sum with its count, so that the shards of a batch add up exactly.
+Terms of two-branch models take `BranchScores` and return one value a row, for the model to weigh
+and sum. None holds a model.
 """
 
 from typing import Annotated
@@ -9,12 +11,31 @@ from typing import Annotated
 from pydantic import Field
 
 from vlmrec.objectives.bce import BinaryCrossEntropy
+from vlmrec.objectives.branch_scores import BranchScores
+from vlmrec.objectives.crtr import Crtr
+from vlmrec.objectives.gradient_modulation import GradientModulation
+from vlmrec.objectives.info_nce import InfoNce
+from vlmrec.objectives.modality_dropout import ModalityDropout
 from vlmrec.objectives.sampled_softmax import SampledSoftmax
 from vlmrec.objectives.softmax import FullCrossEntropy
+from vlmrec.objectives.unimodal_heads import UnimodalHeads
+from vlmrec.objectives.wpcl import Wpcl
 
 AnyObjective = Annotated[
     FullCrossEntropy | SampledSoftmax | BinaryCrossEntropy, Field(discriminator="kind")
 ]
 """Every loss that a next-item model can be trained with, told apart by ``kind``."""
 
-__all__ = ["AnyObjective", "BinaryCrossEntropy", "FullCrossEntropy", "SampledSoftmax"]
+__all__ = [
+    "AnyObjective",
+    "BinaryCrossEntropy",
+    "BranchScores",
+    "Crtr",
+    "FullCrossEntropy",
+    "GradientModulation",
+    "InfoNce",
+    "ModalityDropout",
+    "SampledSoftmax",
+    "UnimodalHeads",
+    "Wpcl",
+]

@@ -14,8 +14,9 @@ from vlmrec.data.frames import Frame, to_polars
 from vlmrec.data.vocabulary import Vocabulary
 from vlmrec.items.cache import VectorCache
 from vlmrec.items.content_tower import RawContent
-from vlmrec.pipeline.content import gather_content, is_vector_file, raw
+from vlmrec.pipeline.content import gather_content, raw
 from vlmrec.pipeline.run import Run
+from vlmrec.pipeline.vector_sources import require_encoders
 
 
 def add_items(
@@ -44,31 +45,43 @@ def add_items(
         ArtifactError: The encoder is not the one that the run was trained with.
     """
     run = run if isinstance(run, Run) else Run.load(Path(run))
-    wanted = run.spec.content()
     vectors = run.item_vectors
-    if not wanted or vectors is None:
+    catalog = _new_catalog(run, items, images)
+    grown = run.model.with_items(catalog)
+    if vectors is None or (grown is None and not run.spec.content()):
         raise ConfigError(
             f"The model '{run.spec.name}' knows items by id only; it cannot place new ones.",
             "Train a content model, such as sasrec-content.",
         )
-    catalog = _new_catalog(run, items, images)
-    names = catalog.table[ITEM_ID].to_list()
-    content = _content(run, wanted, catalog, names, cache)
-    lost = ~torch.stack([one.present for one in content.values()]).any(dim=0)
-    if bool(lost.any()):
-        name = names[int(lost.nonzero()[0])]
-        raise DataError(
-            f"Item '{name}' has none of what the model reads ({', '.join(content)}).",
-            "Give it a text or a readable picture.",
-        )
-    added = run.model.content_vectors(content)
-    if added is None:
-        raise ConfigError(f"The model '{run.spec.name}' cannot place new items.")
+    if grown is not None:
+        model, added = grown
+    else:
+        model, added = run.model, _placed(run, catalog, cache)
+    _require_content(catalog, ~added.any(dim=1))
     table = pl.concat(
         [run.items, catalog.table.select(ITEM_ID, TITLE).with_columns(n_train=pl.lit(0))],
         how="vertical_relaxed",
     )
-    return replace(run, item_vectors=torch.cat([vectors, added]), items=table)
+    return replace(run, model=model, item_vectors=torch.cat([vectors, added]), items=table)
+
+
+def _placed(run: Run, catalog: Catalog, cache: VectorCache | None) -> torch.Tensor:
+    """Returns the vectors ``[n, D]`` of items known by frozen content, zero where it is lacking."""
+    content = _content(run, run.spec.content(), catalog, catalog.table[ITEM_ID].to_list(), cache)
+    added = run.model.content_vectors(content)
+    if added is None:
+        raise ConfigError(f"The model '{run.spec.name}' cannot place new items.")
+    present = torch.stack([one.present for one in content.values()]).any(dim=0)
+    return added.masked_fill(~present[:, None], 0.0)
+
+
+def _require_content(catalog: Catalog, lost: torch.Tensor) -> None:
+    if bool(lost.any()):
+        name = catalog.table[ITEM_ID][int(lost.nonzero()[0])]
+        raise DataError(
+            f"Item '{name}' has none of what the model reads.",
+            "Give it a text or a readable picture.",
+        )
 
 
 def _new_catalog(run: Run, items: Frame, images: str | os.PathLike[str] | None) -> Catalog:
@@ -97,13 +110,7 @@ def _content(
     names: list[str],
     cache: VectorCache | None,
 ) -> dict[str, RawContent]:
-    files = [source for source in wanted.values() if is_vector_file(source)]
-    if files:
-        raise ConfigError(
-            f"The run was trained on vectors from the file '{files[0]}', not on an encoder; "
-            "new items cannot be embedded.",
-            "Train with an encoder, such as text=compact.",
-        )
+    require_encoders(run.info["content"])
     content = {}
     for modality, source in wanted.items():
         record = run.info["content"][modality]

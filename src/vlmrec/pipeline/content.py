@@ -1,7 +1,6 @@
 """Which frozen vectors a model asks for, and where they come from."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,12 +16,16 @@ from vlmrec.items.content import (
     picture_vectors,
 )
 from vlmrec.items.content_tower import RawContent
-from vlmrec.items.vector_files import SUFFIXES, load_vectors
+from vlmrec.items.vector_table import VECTORS
+from vlmrec.pipeline.vector_sources import given_vectors, is_given
 from vlmrec.vlm.encoders import load_image_encoder, load_text_encoder
 from vlmrec.vlm.item_prompts import FORMATS, ItemFormat, PromptedItems
 from vlmrec.vlm.loading import is_vision_language, load_vlm
 from vlmrec.vlm.options import VlmOptions
 from vlmrec.vlm.visual_cache import VisualCache
+
+
+_NAMES = {"text": "a text", "image": "a picture", VECTORS: "a vector"}
 
 
 def gather_content(
@@ -38,7 +41,8 @@ def gather_content(
     """Returns the frozen vectors ``[I + 1, W]`` of each modality.
 
     Args:
-        wanted: Modality ("text", "image") -> encoder name or vector file.
+        wanted: Modality ("text", "image", or "vectors" for what is known of an item already) ->
+            encoder, vector file, run folder, or "random:WIDTH".
         catalog: Words and pictures.
         item_ids: External ids in internal order.
         cache: Known vectors, or None.
@@ -47,12 +51,14 @@ def gather_content(
         quiet: Show no progress.
 
     Raises:
-        ConfigError: No item has the modality.
+        ConfigError: No item has the modality, or a source is none of these.
+        DataError: Given vectors are not usable.
+        ArtifactError: A file or run is missing, unfinished or damaged.
     """
     found: dict[str, ContentVectors] = {}
     for modality, source in wanted.items():
-        if is_vector_file(source):
-            content = load_vectors(Path(source), item_ids)
+        if modality == VECTORS or is_given(source):
+            content = given_vectors(modality, source, item_ids)
         else:
             content = encode_catalog(
                 modality,
@@ -65,17 +71,12 @@ def gather_content(
             )
         if not bool(content.present.any()):
             raise ConfigError(
-                f"No item has {'a picture' if modality == 'image' else 'a text'}, "
+                f"No item has {_NAMES.get(modality, modality)}, "
                 f"which the model's option '{modality}' needs.",
                 f"Turn it off with --set {modality}=null, or give the dataset some.",
             )
         found[modality] = content
     return found
-
-
-def is_vector_file(source: str) -> bool:
-    """Returns whether an encoder name is really a file of vectors."""
-    return Path(source).suffix in SUFFIXES
 
 
 def raw(content: dict[str, ContentVectors]) -> dict[str, RawContent]:

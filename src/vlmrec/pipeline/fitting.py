@@ -23,15 +23,12 @@ from vlmrec.core.errors import DataError
 from vlmrec.core.files import explain_os_error, read_json_object, write_json
 from vlmrec.core.protocols import Ranker
 from vlmrec.core.random import Streams
-from vlmrec.data.batches import NextItemBatches
-from vlmrec.data.negatives import UniformNegatives
 from vlmrec.data.splits import Split
 from vlmrec.evaluation.evaluator import evaluate_ranker
 from vlmrec.evaluation.metrics import parse_metrics
 from vlmrec.items.cache import VectorCache
 from vlmrec.items.content import ContentVectors
-from vlmrec.models.sequence import SequenceRecommender
-from vlmrec.models.spec import ModelSpec, Recommender, TrainingData, initialise
+from vlmrec.models.spec import ModelSpec, Recommender, TrainingData
 from vlmrec.pipeline.content import describe, gather_content, raw
 from vlmrec.pipeline.evaluation import SplitEvaluation, evaluate_split, training_data
 from vlmrec.pipeline.reporting import report_run
@@ -92,14 +89,16 @@ def fit(
         quiet=quiet,
     )
     config = _config(spec, options, split, content, filter_seen)
-    model, data = _build(spec, options, split, content)  # refuses what cannot be built
+    model, data = _build(
+        spec, options, split, content, device.device, cache
+    )  # refuses what cannot be built
     # Told before anything else asks for it: accelerate fixes the device and the group only once.
     processes = PartialState(cpu=device.device.type == "cpu")
     if folder is not None and processes.is_main_process:
         _open_folder(folder, config, overwrite=overwrite)
     processes.wait_for_everyone()  # nobody looks for checkpoints in a folder that is being emptied
     result = _train(model, spec, options, split, data, folder, config, quiet)
-    model = model.cpu()
+    model.settle()
     ranker = model.ranker()
     measured = evaluate_split(ranker, split, filter_seen=filter_seen)
     info = {
@@ -112,7 +111,7 @@ def fit(
         "training": _training_facts(result, model, time.perf_counter() - started),
         "versions": _versions(),
     }
-    run = Run(spec, model, vectors_of(ranker), _items(split), info, folder)
+    run = Run(spec, model.cpu(), vectors_of(ranker), _items(split), info, folder)
     run = replace(run, ranks=_ranks(split, measured))
     if folder is not None and processes.is_main_process:
         lines = [] if result is None else result.lines
@@ -124,13 +123,20 @@ def fit(
 
 
 def _build(
-    spec: ModelSpec, options: TrainOptions, split: Split, content: dict[str, ContentVectors]
+    spec: ModelSpec,
+    options: TrainOptions,
+    split: Split,
+    content: dict[str, ContentVectors],
+    device: torch.device,
+    cache: VectorCache | None,
 ) -> tuple[Recommender, TrainingData]:
     plain = training_data(split)
     shape = replace(plain.shape, widths={name: one.width for name, one in content.items()})
-    data = replace(plain, shape=shape, content=raw(content))
+    folder = (cache or VectorCache()).folder
+    catalog = split.dataset.catalog
+    data = replace(plain, shape=shape, content=raw(content), catalog=catalog, cache=folder)
     model = spec.build(shape)
-    initialise(model, Streams(options.seed))
+    model.initialise(Streams(options.seed), device)
     model.prepare(data)
     return model, data
 
@@ -145,19 +151,10 @@ def _train(
     config: dict[str, Any],
     quiet: bool,
 ) -> TrainingResult | None:
-    if not isinstance(model, SequenceRecommender):
+    streams = Streams(options.seed)
+    batches = model.batches(data, streams, batch_size=options.batch_size, epochs=options.epochs)
+    if batches is None:
         return None
-    objective = model.objective
-    needs = objective.n_negatives > 0
-    batches = NextItemBatches(
-        split.train,
-        model.max_len,
-        options.batch_size,
-        Streams(options.seed),
-        UniformNegatives.over(data.training_items, split.train) if needs else None,
-        objective.n_negatives,
-        objective.shared_negatives,
-    )
 
     def validate(ranker: Ranker) -> float:
         found = evaluate_ranker(

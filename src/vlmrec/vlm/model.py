@@ -52,8 +52,12 @@ class VisionLanguageModel(nn.Module):
         self._template = template
         longest = min(options.max_tokens or family.usual_tokens, family.max_positions)
         self.layout = PromptLayout(family, template, longest, self._special_id)
-        self.device = device
         self.to(device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes; `to` moves it."""
+        return self.family.word_embeddings.weight.device
 
     @property
     def width(self) -> int:
@@ -203,8 +207,9 @@ class VisionLanguageModel(nn.Module):
             Per picture ``[n_i, W]`` with the shape that its layout follows from, or None where
             it cannot be read. From the cache, values may be float16.
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.vision_learns):
-            seen = self._pictures.features(images)
+        learns = self.vision_learns
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
+            seen = self._pictures.features(images, keep=learns)
         return [seen.get(source) for source in images]
 
     def use_visual_cache(self, cache: VisualCache | None) -> None:

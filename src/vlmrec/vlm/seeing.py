@@ -1,4 +1,8 @@
-"""Picture files -> visual features: each picture decoded and seen once, or found in a cache."""
+"""Picture files -> visual features: each picture decoded and seen once, or found in a cache.
+
+A frozen tower sees the same in a picture for ever, which `visual_cache` keeps; one that learns
+sees anew at every step, and what is kept then is the decoded picture.
+"""
 
 import hashlib
 from collections import Counter
@@ -18,11 +22,13 @@ from vlmrec.data.images import (
     read_picture,
 )
 from vlmrec.vlm.families.base import Family, Pixels
+from vlmrec.vlm.kept_pixels import KeptPixels
 from vlmrec.vlm.prompts import PictureSource
 from vlmrec.vlm.visual_cache import VisualCache
 from vlmrec.vlm.visual_features import VisualFeatures
 
 _DECODING_THREADS = 4
+_KEPT_BYTES = 1 << 30  # 1,700 pictures of 224 x 224
 
 
 class PictureEncoder:
@@ -42,24 +48,29 @@ class PictureEncoder:
         self.cache = cache
         self._problems: dict[Path | str, str] = {}
         self._keys: dict[tuple[Path, int, int], bytes] = {}
+        self._pixels = KeptPixels(_KEPT_BYTES)
 
     @property
     def problems(self) -> dict[str, int]:
         """How many pictures could not be read, per kind; each counts once."""
         return dict(Counter(self._problems.values()).most_common())
 
-    def features(self, sources: Sequence[PictureSource]) -> dict[PictureSource, VisualFeatures]:
+    def features(
+        self, sources: Sequence[PictureSource], *, keep: bool = False
+    ) -> dict[PictureSource, VisualFeatures]:
         """Returns the features of every readable picture; unreadable ones are absent.
 
         Args:
             sources: Files or bytes; repeated ones, and files with the same bytes, are seen once.
+            keep: Keep decoded pictures in memory (up to 1 GiB), to be seen again.
 
         Raises:
             ArtifactError: The tower gives another number of rows than the layout has places.
         """
         wanted = list(dict.fromkeys(sources))
         if self.cache is None:
-            return {source: one for batch in self._seen(wanted) for source, one in batch.items()}
+            seen = self._seen(wanted, keep)
+            return {source: one for batch in seen for source, one in batch.items()}
         keys = {source: self._key(source) for source in wanted}
         found = self.cache.get([key for key in keys.values() if key is not None])
         todo = {key or source: source for source, key in keys.items() if key not in found}
@@ -70,15 +81,20 @@ class PictureEncoder:
             found |= self.cache.get(list(fresh))
         return {source: found[key] for source, key in keys.items() if key and key in found}
 
-    def _seen(self, sources: list[PictureSource]) -> Iterator[dict[PictureSource, VisualFeatures]]:
+    def _seen(
+        self, sources: list[PictureSource], keep: bool = False
+    ) -> Iterator[dict[PictureSource, VisualFeatures]]:
         """Yields the readable pictures of one pass through the tower after another."""
         with ThreadPoolExecutor(_DECODING_THREADS) as pool:
             for start in range(0, len(sources), self._batch_size):
                 batch = sources[start : start + self._batch_size]
-                kept: dict[PictureSource, Pixels] = {}
-                for source, outcome in zip(batch, pool.map(self._prepared, batch), strict=True):
+                kept = self._kept(batch) if keep else {}
+                fresh = [source for source in batch if source not in kept]
+                for source, outcome in zip(fresh, pool.map(self._prepared, fresh), strict=True):
                     if isinstance(outcome, Pixels):
                         kept[source] = outcome
+                        if keep:
+                            self._pixels.put(self._key(source), outcome)
                     else:
                         self._problems[_name_of(source)] = outcome
                 if kept:
@@ -102,14 +118,19 @@ class PictureEncoder:
                 "fetch the checkpoint again.",
             )
 
+    def _kept(self, sources: Sequence[PictureSource]) -> dict[PictureSource, Pixels]:
+        """Returns the pictures that were kept in memory."""
+        found = ((source, self._pixels.get(self._key(source))) for source in sources)
+        return {source: pixels for source, pixels in found if pixels is not None}
+
     def _prepared(self, source: PictureSource) -> Pixels | str:
         """Returns the tower's input, or the kind of problem."""
         outcome = _decoded(source)
         if isinstance(outcome, PictureProblem):
             return outcome.kind
-        return self._pixels(outcome)
+        return self._fitted(outcome)
 
-    def _pixels(self, picture: Picture) -> Pixels | str:
+    def _fitted(self, picture: Picture) -> Pixels | str:
         try:
             return self._family.prepare(picture.image)
         except ValueError:  # an image processor refuses, for one, pictures like a thread

@@ -8,7 +8,11 @@ from vlmrec.evaluation.report.contents import (
     MetricRow,
     RunReport,
 )
-from vlmrec.evaluation.report.report import write_comparison_report, write_run_report
+from vlmrec.evaluation.report.report import (
+    write_comparison_report,
+    write_page,
+    write_run_report,
+)
 
 __all__ = [
     "ComparisonReport",
@@ -18,5 +22,6 @@ __all__ = [
     "MetricRow",
     "RunReport",
     "write_comparison_report",
+    "write_page",
     "write_run_report",
 ]

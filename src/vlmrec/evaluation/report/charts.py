@@ -1,15 +1,63 @@
 """Where the ink of a chart goes; the template turns it into SVG."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from vlmrec.evaluation.report.contents import LearningCurve
 
-WIDTH, HEIGHT = 1000, 380
-LEFT, RIGHT, TOP, BOTTOM = 56, 270, 16, 46
 LABEL_GAP = 18
 N_COLOURS = 8
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The size of a chart and of the margins around its plot, in SVG units.
+
+    Attributes:
+        width: Of the whole chart.
+        height: Of the whole chart.
+        left: Margin for the labels of the vertical axis.
+        right: Margin for the names of the lines.
+        top: Margin.
+        bottom: Margin for the labels of the horizontal axis.
+    """
+
+    width: int = 1000
+    height: int = 380
+    left: int = 56
+    right: int = 270
+    top: int = 16
+    bottom: int = 46
+
+    def x(self, share: float) -> float:
+        """Returns where a share 0..1 of the horizontal axis lies."""
+        return round(self.left + share * (self.width - self.left - self.right), 1)
+
+    def y(self, share: float) -> float:
+        """Returns where a share 0..1 of the vertical axis lies."""
+        return round(self.height - self.bottom - share * (self.height - self.top - self.bottom), 1)
+
+
+WIDE = Frame()
+SMALL = Frame(width=520, height=270, right=96)
+
+
+@dataclass(frozen=True)
+class PlottedLine:
+    """A curve to draw.
+
+    Attributes:
+        name: Its label.
+        points: (x, y), x rising; points that are not finite are left out.
+        band: (low, high) at each point, or empty.
+        colour: Number of its colour, 1..8; 0 takes the next one.
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    band: tuple[tuple[float, float], ...] = ()
+    colour: int = 0
 
 
 @dataclass(frozen=True)
@@ -29,6 +77,7 @@ class Line:
         points: SVG coordinates, "x,y x,y ...".
         colour: Number of the colour, 1..8.
         dashed: Whether the line is dashed (the colours have been used once already).
+        band: SVG coordinates of the area around the curve, or empty.
         best: SVG coordinates of the highest point.
         end: SVG coordinates of the last point.
         label_y: Where the label stands so that labels do not overlap.
@@ -39,6 +88,7 @@ class Line:
     points: str
     colour: int
     dashed: bool
+    band: str
     best: tuple[float, float]
     end: tuple[float, float]
     label_y: float
@@ -47,64 +97,104 @@ class Line:
 
 @dataclass(frozen=True)
 class LineChart:
-    """A chart of learning curves."""
+    """A chart of lines over one axis."""
 
     lines: tuple[Line, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
-    width: int = WIDTH
-    height: int = HEIGHT
-    left: int = LEFT
-    right: int = WIDTH - RIGHT
-    top: int = TOP
-    bottom: int = HEIGHT - BOTTOM
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
 
 
 def line_chart(curves: Sequence[LearningCurve]) -> LineChart | None:
-    """Returns the chart of `curves`, None where there is nothing to draw.
+    """Returns the chart of learning curves, None where there is nothing to draw."""
+    lines = [
+        PlottedLine(curve.name, tuple(zip(curve.epochs, curve.values, strict=True)))
+        for curve in curves
+    ]
+    return plot_lines(lines, x_name="epoch")
 
-    Points that are not finite are left out.
+
+def plot_lines(
+    lines: Sequence[PlottedLine], *, x_name: str, frame: Frame = WIDE, percent: bool = False
+) -> LineChart | None:
+    """Returns the chart of `lines`, None where there is nothing to draw.
+
+    Args:
+        lines: What to draw.
+        x_name: What the horizontal axis counts, for the spoken form.
+        frame: Size and margins.
+        percent: The horizontal axis is a share 0..1; otherwise it counts whole things.
     """
-    drawn = [(curve.name, points) for curve in curves if (points := _finite(curve))]
+    drawn = [(line, points) for line in lines if (points := _finite(line))]
     if not drawn:
         return None
-    epochs = [epoch for _, points in drawn for epoch, _ in points]
-    values = [value for _, points in drawn for _, value in points]
-    x_ticks = nice_ticks(min(epochs), max(epochs), 7, whole=True)
+    places = [x for _, points in drawn for x, _, _, _ in points]
+    values = [value for _, points in drawn for _, *heights in points for value in heights]
+    x_ticks = nice_ticks(min(places), max(places), 4 if percent else 7, whole=not percent)
     y_ticks = nice_ticks(min(0.0, *values), max(values), 5)
-    x_low, x_high = min(epochs), max(max(epochs), min(epochs) + 1)
+    x_low = min(places)
+    x_high = max(max(places), x_low + (1e-9 if percent else 1))
     y_low, y_high = y_ticks[0], max(y_ticks[-1], y_ticks[0] + 1e-9)
 
-    def x(epoch: float) -> float:
-        return round(LEFT + (epoch - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT), 1)
+    def spot(x: float, y: float) -> tuple[float, float]:
+        return frame.x((x - x_low) / (x_high - x_low)), frame.y((y - y_low) / (y_high - y_low))
 
-    def y(value: float) -> float:
-        share = (value - y_low) / (y_high - y_low)
-        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
-
-    labels = spread([y(points[-1][1]) for _, points in drawn], LABEL_GAP, TOP, HEIGHT - BOTTOM)
-    lines: list[Line] = []
-    for number, (name, points) in enumerate(drawn):
-        best = max(points, key=lambda point: point[1])
-        last = points[-1]
-        lines.append(
-            Line(
-                name=name,
-                points=" ".join(f"{x(epoch)},{y(value)}" for epoch, value in points),
-                colour=number % N_COLOURS + 1,
-                dashed=number >= N_COLOURS,
-                best=(x(best[0]), y(best[1])),
-                end=(x(last[0]), y(last[1])),
-                label_y=labels[number],
-                spoken=f"{name}: best {best[1]:.4f} at epoch {best[0]}, {last[0]} epochs",
-            )
-        )
-    shown = [tick for tick in x_ticks if x_low <= tick <= x_high]
+    ends = [spot(points[-1][0], points[-1][1])[1] for _, points in drawn]
+    labels = spread(ends, LABEL_GAP, frame.top, frame.height - frame.bottom)
     return LineChart(
-        tuple(lines),
-        tuple(Tick(x(tick), f"{tick:.0f}") for tick in shown),
-        tuple(Tick(y(tick), f"{tick:.3g}") for tick in y_ticks),
+        tuple(
+            _drawn(line, points, spot, labels[number], number, x_name)
+            for number, (line, points) in enumerate(drawn)
+        ),
+        tuple(
+            Tick(spot(tick, 0)[0], f"{tick:.0%}" if percent else f"{tick:.0f}")
+            for tick in x_ticks
+            if x_low <= tick <= x_high
+        ),
+        tuple(Tick(spot(x_low, tick)[1], f"{tick:.3g}") for tick in y_ticks),
+        width=frame.width,
+        height=frame.height,
+        left=frame.left,
+        right=frame.width - frame.right,
+        top=frame.top,
+        bottom=frame.height - frame.bottom,
     )
+
+
+def _drawn(
+    line: PlottedLine,
+    points: Sequence[tuple[float, float, float, float]],
+    spot: Callable[[float, float], tuple[float, float]],
+    label_y: float,
+    number: int,
+    x_name: str,
+) -> Line:
+    best, last = max(points, key=lambda point: point[1]), points[-1]
+    around = [spot(x, high) for x, _, _, high in points]
+    around += [spot(x, low) for x, _, low, _ in reversed(points)]
+    return Line(
+        name=line.name,
+        points=_joined(spot(x, y) for x, y, _, _ in points),
+        colour=line.colour or number % N_COLOURS + 1,
+        dashed=number >= N_COLOURS,
+        band=_joined(around) if line.band else "",
+        best=spot(best[0], best[1]),
+        end=spot(last[0], last[1]),
+        label_y=label_y,
+        spoken=(
+            f"{line.name}: best {best[1]:.4f} at {x_name} {best[0]:g}, "
+            f"last {last[1]:.4f} at {x_name} {last[0]:g}"
+        ),
+    )
+
+
+def _joined(spots: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{x},{y}" for x, y in spots)
 
 
 def nice_ticks(low: float, high: float, about: int, *, whole: bool = False) -> list[float]:
@@ -152,6 +242,8 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     return [places[index] for index in range(len(wanted))]
 
 
-def _finite(curve: LearningCurve) -> list[tuple[int, float]]:
-    pairs = zip(curve.epochs, curve.values, strict=True)
-    return [(epoch, value) for epoch, value in pairs if math.isfinite(value)]
+def _finite(line: PlottedLine) -> list[tuple[float, float, float, float]]:
+    """Returns (x, y, low, high) of the points that can be drawn."""
+    band = line.band or tuple((y, y) for _, y in line.points)
+    pairs = zip(line.points, band, strict=True)
+    return [(x, y, *ends) for (x, y), ends in pairs if all(map(math.isfinite, (x, y, *ends)))]

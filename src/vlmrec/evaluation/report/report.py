@@ -1,5 +1,6 @@
 """Writes report.html: one file without a single request to anywhere else."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from vlmrec.evaluation.report.charts import line_chart
 from vlmrec.evaluation.report.contents import ComparisonReport, RunReport
 from vlmrec.evaluation.report.tables import table
 from vlmrec.evaluation.report.thumbnails import thumbnail_uri
+
+_OWN = "vlmrec.evaluation.report"
 
 
 def write_run_report(path: Path, report: RunReport) -> None:
@@ -21,14 +24,13 @@ def write_run_report(path: Path, report: RunReport) -> None:
         DataError: The folder is read-only or the disk is full.
     """
     lead = report.curve_metric
-    page = _render(
-        "run.html.j2",
-        report=report,
-        results=table(report.rows, lead, mark_best=len(report.rows) > 1),
-        slices=table(report.slices, lead, mark_best=False),
-        chart=line_chart(() if report.curve is None else (report.curve,)),
-    )
-    _write(path, page)
+    contents = {
+        "report": report,
+        "results": table(report.rows, lead, mark_best=len(report.rows) > 1),
+        "slices": table(report.slices, lead, mark_best=False),
+        "chart": line_chart(() if report.curve is None else (report.curve,)),
+    }
+    write_page(path, "run.html.j2", contents)
 
 
 def write_comparison_report(path: Path, report: ComparisonReport) -> None:
@@ -42,30 +44,41 @@ def write_comparison_report(path: Path, report: ComparisonReport) -> None:
         DataError: The folder is read-only or the disk is full.
     """
     lead = report.lead_metric
-    page = _render(
-        "comparison.html.j2",
-        report=report,
-        results=table(report.rows, lead, mark_best=True),
-        slices={name: table(rows, lead, mark_best=True) for name, rows in report.slices.items()},
-        chart=line_chart(report.curves),
-    )
-    _write(path, page)
+    contents = {
+        "report": report,
+        "results": table(report.rows, lead, mark_best=True),
+        "slices": {n: table(rows, lead, mark_best=True) for n, rows in report.slices.items()},
+        "chart": line_chart(report.curves),
+    }
+    write_page(path, "comparison.html.j2", contents)
 
 
-def _render(template: str, **contents: Any) -> str:
+def write_page(path: Path, template: str, contents: Mapping[str, Any], package: str = _OWN) -> None:
+    """Writes a page made from a template, atomically.
+
+    Templates extend ``base.html.j2`` and import from ``parts.html.j2``, wherever they lie. The
+    base needs ``report`` with ``title``, ``summary``, ``facts`` and ``confidence``.
+
+    Args:
+        path: The HTML file to write.
+        template: Its name in the folder ``templates`` of `package`.
+        contents: What the template is given, by name.
+        package: Whose template it is.
+
+    Raises:
+        DataError: The folder is read-only or the disk is full.
+    """
     import jinja2
 
+    loaders = [jinja2.PackageLoader(name) for name in dict.fromkeys((package, _OWN))]
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("vlmrec.evaluation.report"),
+        loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,  # titles come from catalogues, and catalogues hold anything
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["thumbnail"] = thumbnail_uri  # pyright: ignore[reportUnknownMemberType]
-    return environment.get_template(template).render(**contents)
-
-
-def _write(path: Path, page: str) -> None:
+    page = environment.get_template(template).render(**contents)
     with atomic_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

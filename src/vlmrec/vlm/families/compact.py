@@ -120,7 +120,8 @@ class Compact(Family):
 
     @property
     def _side(self) -> int:
-        return TinyTower.side if self.network.config.tower == "tiny" else SIDE
+        config = self.network.config
+        return config.picture_side or (TinyTower.side if config.tower == "tiny" else SIDE)
 
 
 class Tiny(Compact):

@@ -1,0 +1,220 @@
+"""A planted world of two tastes: one that only words tell and one that only pictures show.
+
+Titles name four facts among words that mean nothing; pictures of 32 x 32 pixels show a shape, a
+hue, a size and a backdrop at a random place, turned, under random light and much noise. Shape and
+backdrop follow from two of the facts, so that words tell part of the second taste too; hue and
+size do not. Either modality alone tells about equally much, yet words are learned sooner: trained
+together, the pictures are the modality that may be left behind.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from PIL import Image
+from pydantic import Field, model_validator
+
+from vlmrec.core import columns
+from vlmrec.core.config import StrictConfig
+from vlmrec.core.files import atomic_folder
+from vlmrec.core.random import Streams
+from vlmrec.data.shop.canvas import Canvas, FloatArray
+from vlmrec.data.shop.shoppers import IntArray, as_frame, liking, purchases
+
+FACTS: dict[str, tuple[str, ...]] = {
+    "material": ("oak", "steel", "linen", "glass", "cork", "wool", "paper", "stone"),
+    "room": ("kitchen", "study", "hallway", "nursery", "balcony", "cellar"),
+    "maker": ("harlow", "fjord", "olmo", "brume", "hanami", "tidewater"),
+    "promise": ("handmade", "recycled", "giftwrapped", "lasting", "awarded", "bargain"),
+}
+"""What a title tells, one word each."""
+FILLERS = (
+    "new", "classic", "daily", "simple", "finest", "modern", "trusted", "genuine", "little", "usual",
+    "special", "original", "home", "model", "series", "edition", "choice", "favourite", "basic",
+    "season", "range", "line", "piece", "item",
+)  # fmt: skip
+"""Words that tell nothing; every title has three."""
+SHAPES = ("disc", "square", "triangle", "star", "cross", "ring")
+BACKDROPS = ("plain", "stripes", "checks", "dots", "halves")
+N_HUES, N_SIZES = 8, 4
+SIDE = 32
+"""Edge length of the pictures, in pixels."""
+
+
+class TwoTastesConfig(StrictConfig):
+    """How large the world is and how clearly it speaks."""
+
+    n_items: int = Field(default=600, ge=20)
+    """Number of items."""
+    n_users: int = Field(default=3000, ge=1)
+    """Number of users."""
+    n_events: int = Field(default=12, ge=3)
+    """Events of every user; nobody takes an item twice."""
+    looks_weight: float = Field(default=0.6, ge=0)
+    """How much users care for looks, where what they care for words is 1."""
+    sharpness: float = Field(default=4.0, ge=0)
+    """How strictly users follow their taste; 0 takes at random."""
+    noise: float = Field(default=0.2, ge=0)
+    """Standard deviation of the noise on every pixel, whose values run from 0 to 1."""
+
+    @model_validator(mode="after")
+    def _events_fit(self) -> "TwoTastesConfig":
+        if self.n_events >= self.n_items:
+            raise ValueError("n_events must be less than n_items")
+        return self
+
+
+@dataclass(frozen=True)
+class TwoTastes:
+    """A generated world and the plan behind it.
+
+    Attributes:
+        interactions: user_id, item_id, timestamp.
+        items: item_id, title, image (path relative to the world's folder).
+        pictures: Item id -> picture.
+        factors: item_id and the value number of every planted factor; no file holds it.
+        by_words: ``[U, I] float32`` the part of the log-odds that follows from the facts.
+        by_looks: ``[U, I] float32`` the part that follows from the looks.
+    """
+
+    interactions: pl.DataFrame
+    items: pl.DataFrame
+    pictures: dict[str, Image.Image]
+    factors: pl.DataFrame
+    by_words: FloatArray
+    by_looks: FloatArray
+
+
+def generate_two_tastes(config: TwoTastesConfig | None = None, seed: int = 0) -> TwoTastes:
+    """Returns a world; the same configuration and seed give the same one, pixel by pixel."""
+    config = TwoTastesConfig() if config is None else config
+    streams = Streams(seed)
+    n, users = config.n_items, config.n_users
+    facts = _balanced(n, [len(words) for words in FACTS.values()], streams, "facts")
+    looks = _looks(facts, streams)
+    likes = [streams.numpy("two tastes", "likes", part) for part in ("words", "looks")]
+    by_words = liking(facts, [1 / facts.shape[1]] * facts.shape[1], users, likes[0])
+    by_looks = liking(looks, [1 / looks.shape[1]] * looks.shape[1], users, likes[1])
+    by_words *= np.float32(config.sharpness)
+    by_looks *= np.float32(config.sharpness * config.looks_weight)
+    nobody_waits = np.zeros(n, dtype=bool)
+    counts = (config.n_events, config.n_events)
+    bought = purchases(by_words + by_looks, nobody_waits, 0.0, counts, streams)
+    ids = [f"W{number:04d}" for number in range(1, n + 1)]
+    rng = streams.numpy("two tastes", "titles")
+    names = [*FACTS, "shape", "backdrop", "hue", "size"]
+    codes = np.concatenate([facts, looks], axis=1)
+    items = {
+        columns.ITEM_ID: ids,
+        columns.TITLE: [_title(row, rng) for row in facts],
+        columns.IMAGE: [f"images/{item}.png" for item in ids],
+    }
+    return TwoTastes(
+        interactions=as_frame(*bought, ids),
+        items=pl.DataFrame(items),
+        pictures={
+            item: _picture(row, config.noise, streams.numpy("two tastes", "picture", number))
+            for number, (item, row) in enumerate(zip(ids, looks, strict=True))
+        },
+        factors=pl.DataFrame({columns.ITEM_ID: ids, **dict(zip(names, codes.T, strict=True))}),
+        by_words=by_words,
+        by_looks=by_looks,
+    )
+
+
+def write_two_tastes(world: TwoTastes, folder: Path, *, overwrite: bool = False) -> None:
+    """Writes a dataset folder that `Dataset.load` reads.
+
+    Args:
+        world: A generated world.
+        folder: Where to write; appears complete or not at all.
+        overwrite: Replace a folder that is already there.
+
+    Raises:
+        DataError: The folder exists and is not empty, or cannot be written.
+    """
+    with atomic_folder(folder, overwrite=overwrite) as target:
+        world.interactions.write_parquet(target / "interactions.parquet")
+        world.items.write_parquet(target / "items.parquet")
+        (target / "images").mkdir()
+        for name, picture in zip(world.items[columns.IMAGE], world.pictures.values(), strict=True):
+            picture.save(target / name)
+
+
+def _balanced(n: int, sizes: list[int], streams: Streams, name: str) -> IntArray:
+    """Returns ``[n, F]`` value numbers; within a factor all values are about equally frequent."""
+    rng = streams.numpy("two tastes", name)
+    return np.stack([rng.permutation(np.arange(n) % size) for size in sizes], axis=1)
+
+
+def _looks(facts: IntArray, streams: Streams) -> IntArray:
+    """Returns ``[I, 4]`` shape, backdrop, hue, size; the first two follow from room and maker."""
+    free = _balanced(len(facts), [N_HUES, N_SIZES], streams, "looks")
+    room, maker = (list(FACTS).index(name) for name in ("room", "maker"))
+    shape = facts[:, room] % len(SHAPES)
+    backdrop = facts[:, maker] % len(BACKDROPS)
+    return np.column_stack([shape, backdrop, free])
+
+
+def _title(facts: IntArray, rng: np.random.Generator) -> str:
+    told = [words[int(code)] for words, code in zip(FACTS.values(), facts, strict=True)]
+    words = [*told, *(str(word) for word in rng.choice(FILLERS, 3, replace=False))]
+    return " ".join(words[place] for place in rng.permutation(len(words)))
+
+
+def _picture(looks: IntArray, noise: float, rng: np.random.Generator) -> Image.Image:
+    shape, backdrop, hue, size = (int(code) for code in looks)
+    canvas = Canvas(SIDE)
+    dark, light = np.float32(0.35), np.float32(0.6)
+    canvas.pixels[:] = dark + (light - dark) * _backdrop(canvas, backdrop)[..., None]
+    turn = float(rng.uniform(0, 2 * np.pi))
+    radius = (0.13, 0.19, 0.26, 0.34)[size] * float(rng.uniform(0.93, 1.07))
+    centre = rng.uniform(radius, 1 - radius, 2) if radius < 0.5 else np.full(2, 0.5)
+    mask = _shape(canvas, SHAPES[shape], (float(centre[0]), float(centre[1])), radius, turn)
+    canvas.blend(mask, _paint((hue + float(rng.uniform(-0.2, 0.2))) / N_HUES))
+    canvas.pixels *= np.float32(rng.uniform(0.75, 1.25))
+    canvas.pixels += np.float32(noise) * rng.standard_normal(canvas.pixels.shape, dtype=np.float32)
+    return canvas.image()
+
+
+def _backdrop(canvas: Canvas, number: int) -> FloatArray:
+    """Returns ``[S, S]`` how light each place is, 0 to 1."""
+    x, y = canvas.x * 4, canvas.y * 4
+    kind = BACKDROPS[number]
+    if kind == "plain":
+        return np.full_like(x, 0.5)
+    if kind == "stripes":
+        return (y % 1 < 0.5).astype(np.float32)
+    if kind == "checks":
+        return ((x % 2 < 1) ^ (y % 2 < 1)).astype(np.float32)
+    if kind == "dots":
+        return (np.hypot(x % 1 - 0.5, y % 1 - 0.5) < 0.33).astype(np.float32)
+    return (x < 2).astype(np.float32)
+
+
+def _shape(
+    canvas: Canvas, kind: str, centre: tuple[float, float], radius: float, turn: float
+) -> FloatArray:
+    """Returns the mask of a shape."""
+    if kind in ("disc", "ring"):
+        mask = canvas.ellipse(centre, (radius, radius))
+        return mask if kind == "disc" else mask - canvas.ellipse(centre, (radius / 2, radius / 2))
+    corners = {"square": 4, "triangle": 3, "star": 10, "cross": 12}[kind]
+    steps = np.arange(corners)
+    reach = np.ones(corners)
+    angles = 2 * np.pi * steps / corners
+    if kind == "star":
+        reach[1::2] = 0.4
+    elif kind == "cross":  # per arm: outer right, outer left, inner corner
+        reach[2::3] = 0.42
+        angles = np.pi / 2 * (steps // 3) + np.array([-0.3, 0.3, np.pi / 4])[steps % 3]
+    spots = np.stack([np.cos(angles + turn), np.sin(angles + turn)], axis=1)
+    places = np.array(centre) + radius * reach[:, None] * spots
+    return canvas.polygon([(float(x), float(y)) for x, y in places])
+
+
+def _paint(hue: float) -> FloatArray:
+    """Returns the ``[3]`` bright colour of a hue 0 to 1 around the colour wheel."""
+    distance = np.abs((hue - np.array([0, 1, 2]) / 3 + 0.5) % 1 - 0.5)  # to red, green, blue
+    return np.clip(2 - 6 * distance, 0.08, 0.95).astype(np.float32)

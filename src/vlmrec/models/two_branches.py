@@ -1,0 +1,252 @@
+"""A vision-language model as recommender: reads histories and items, learns by contrast."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vlmrec.core.columns import PADDING_ID
+from vlmrec.core.content_change import ContentChange
+from vlmrec.core.dropout import RowDraws
+from vlmrec.core.errors import ArtifactError, ConfigError
+from vlmrec.core.protocols import LossSum, TrainingBatch
+from vlmrec.core.random import Streams
+from vlmrec.data.catalog import Catalog
+from vlmrec.data.negatives import UniformNegatives
+from vlmrec.data.prefix_batches import PrefixBatches
+from vlmrec.data.sequences import gather_padded
+from vlmrec.items.cache import VectorCache
+from vlmrec.models.branch_loss import branch_scores, figures, loss_rows, single_rows
+from vlmrec.models.branch_ranker import BranchRanker, Readout
+from vlmrec.models.branch_signals import Signals, gradient_shares
+from vlmrec.models.branches import Branches
+from vlmrec.models.catalog_files import read_contents, write_contents
+from vlmrec.models.catalog_reader import CatalogReader
+from vlmrec.models.spec import Recommender, TrainingData
+from vlmrec.objectives.branch_scores import BranchScores
+from vlmrec.vlm.loading import load_vlm
+from vlmrec.vlm.model import VisionLanguageModel
+from vlmrec.vlm.options import TuningOptions
+from vlmrec.vlm.tuning import merge_lora
+from vlmrec.vlm.visual_cache import VisualCache
+
+if TYPE_CHECKING:
+    from vlmrec.models.vlm2rec import VLM2Rec
+
+_FIGURES_EVERY = 5  # steps; measuring them costs as much as the losses themselves
+
+
+class TwoBranchRecommender(Recommender):
+    """Scores an item by the cosine of what the model makes of it and of a history.
+
+    Satisfies `Trainable`, `Monitored` and `Multimodal` of `vlmrec.core.protocols`.
+
+    Args:
+        spec: Hyper-parameters.
+        vlm: What reads; None until `initialise`.
+        reader: What is read; None until `prepare`.
+    """
+
+    def __init__(
+        self,
+        spec: "VLM2Rec",
+        vlm: VisionLanguageModel | None = None,
+        reader: CatalogReader | None = None,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.max_len = spec.max_len
+        self.vlm = vlm
+        self.draws = RowDraws()
+        self._reader = reader
+        self._signals = Signals()
+        self._steps = 0
+
+    @property
+    def reader(self) -> CatalogReader:
+        """Words and pictures of the catalogue, and what reads them."""
+        if self._reader is None:
+            raise ValueError("The model knows no items yet: call prepare first.")
+        return self._reader
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What is read of an item."""
+        return ("text", "image") if self.spec.inputs == "both" else (self.spec.inputs,)
+
+    def initialise(self, streams: Streams, device: torch.device) -> None:
+        """Loads the backbone; what it adds (LoRA, a projector) is drawn."""
+        spec = self.spec
+        seed = streams.child_seed("backbone")
+        self.vlm = load_vlm(spec.backbone, spec.vlm, spec.tuning, device=device, seed=seed)
+        if not any(weight.requires_grad for weight in self.vlm.parameters()):
+            raise ConfigError(
+                f"With tuning.kind={spec.tuning.kind} nothing of the backbone learns.",
+                "Use --set tuning.kind=lora, connectors or full; train for 0 epochs to measure "
+                "the backbone as it is.",
+            )
+
+    def prepare(self, training: TrainingData) -> None:
+        """Takes in words and pictures; each picture is looked at once, to see if it can be."""
+        if self.vlm is None or training.catalog is None:
+            raise ValueError("A backbone and a catalogue are needed first.")
+        if training.cache is not None and not self.vlm.vision_learns:
+            cache = VisualCache(training.cache, self.vlm.visual_identity())
+            self.vlm.use_visual_cache(cache)
+        texts = ["", *training.catalog.texts(self.spec.text_fields)]
+        pictures = [None, *training.catalog.image_paths()]
+        self._reader = CatalogReader.over(self.vlm, self.spec.reading(), texts, pictures)
+
+    def batches(
+        self, training: TrainingData, streams: Streams, *, batch_size: int, epochs: int
+    ) -> PrefixBatches:
+        """Returns one random target of each user an epoch, with the events before it."""
+        wanted = self.spec.n_negatives
+        negatives = (
+            UniformNegatives.over(training.training_items, training.histories, "nothing")
+            if wanted
+            else None
+        )
+        return PrefixBatches(
+            training.histories,
+            self.max_len,
+            batch_size,
+            epochs,
+            streams,
+            self.spec.targets_per_user,
+            negatives,
+            wanted,
+        )
+
+    def forward(self, batch: TrainingBatch) -> tuple[Tensor, int]:
+        """Returns the summed loss and its count."""
+        loss = self.training_loss(batch)
+        return loss.total, loss.count
+
+    def training_loss(self, batch: TrainingBatch) -> LossSum:
+        """Returns the loss summed over all targets of a batch.
+
+        Each target is told apart from the batch's other targets (and sampled items), items of
+        its own history excepted. Rows of which nothing can be read count, with loss 0.
+        """
+        items, goals = _prefixes(batch, self.max_len)
+        others = [] if batch.negatives is None else [batch.negatives.flatten()]
+        candidates, place = torch.cat([goals, *others]).unique(return_inverse=True)
+        targets = place[: len(goals)]
+        queries, keys = self.reader.histories(items), self.reader.items(candidates)
+        if len(queries.names) == 1:
+            rows = single_rows(queries, keys, candidates, targets, items, self.spec.info_nce)
+            return LossSum(rows.sum(), len(rows))
+        draws = self.draws(len(goals)) if self.training else None
+        scores = branch_scores(self.spec, queries, keys, candidates, targets, items)
+        rows = loss_rows(self.spec, scores, keys, candidates, batch.progress, draws)
+        loss = LossSum(rows.sum(), len(rows))
+        if self.training and torch.is_grad_enabled():
+            self._note(loss, scores, queries, keys)
+        return loss
+
+    def _note(self, loss: LossSum, scores: BranchScores, queries: Branches, keys: Branches) -> None:
+        if self._steps % _FIGURES_EVERY == 0:
+            told, n_rows = figures(self.spec, scores)
+            self._signals.note(told, float(n_rows))
+        every = self.spec.measure_every
+        if every and self._steps % every == 0:
+            weights = [weight for weight in self.parameters() if weight.requires_grad]
+            self._signals.note(gradient_shares(loss.total, [queries, keys], weights))
+        self._steps += 1
+
+    def take_signals(self) -> dict[str, float]:
+        """Returns what was noted of the branches since the last call."""
+        return self._signals.take()
+
+    def ranker(
+        self, item_vectors: Tensor | None = None, readout: Readout | None = None
+    ) -> BranchRanker:
+        """Returns a frozen view.
+
+        Args:
+            item_vectors: ``[I' + 1, P * D]`` to rank with; None reads all items again.
+            readout: Overrides the `scoring` of the specification.
+        """
+        return self._ranker(self.reader, item_vectors, readout)
+
+    def ranker_with(
+        self, changes: Mapping[str, ContentChange], readout: Readout | None = None
+    ) -> BranchRanker:
+        """Returns a frozen view in which items show other content than their own."""
+        return self._ranker(self.reader.changed(changes), None, readout)
+
+    def _ranker(
+        self, reader: CatalogReader, vectors: Tensor | None, readout: Readout | None
+    ) -> BranchRanker:
+        self.eval()
+        if vectors is None:
+            vectors = reader.everything().flat()
+        ready = vectors.to(reader.vlm.device)
+        return BranchRanker(reader, ready, readout or self.spec.scoring, self.max_len)
+
+    def settle(self) -> None:
+        """Merges LoRA into the backbone: one rounding less between training and service."""
+        merge_lora(self.reader.vlm)
+
+    def with_items(self, catalog: Catalog) -> tuple[Recommender, Tensor]:
+        """Returns a model that also reads the items of `catalog`, and their vectors."""
+        fields = [name for name in self.spec.text_fields if name in catalog.table.columns]
+        texts = catalog.texts(fields) if fields else [""] * len(catalog)
+        known = self.reader.n_items
+        reader = self.reader.with_items(texts, catalog.image_paths())
+        self.eval()
+        with torch.no_grad():
+            added = reader.items(torch.arange(known + 1, reader.n_items + 1)).flat()
+        return TwoBranchRecommender(self.spec, self.vlm, reader).eval(), added.cpu()
+
+    def own_weights(self) -> dict[str, Tensor]:
+        """Returns nothing: the backbone is stored as a checkpoint of its own."""
+        return {}
+
+    def take_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Takes nothing in; `from_folder` has loaded the backbone."""
+        if weights:
+            raise RuntimeError(f"unexpected weights, the first is '{next(iter(weights))}'")
+
+    def write_parts(self, folder: Path) -> list[str]:
+        """Writes the backbone (LoRA merged in), words and pictures."""
+        return write_contents(self.reader, folder)
+
+    @classmethod
+    def from_folder(cls, spec: "VLM2Rec", folder: Path, n_items: int) -> "TwoBranchRecommender":
+        """Returns the model that `write_parts` wrote.
+
+        Raises:
+            ArtifactError: A file is missing or damaged.
+        """
+        contents = read_contents(folder)
+        vlm = load_vlm(str(contents.backbone), spec.vlm, TuningOptions())
+        if not spec.tuning.vision:
+            # As in training: features are rounded as the cache stores them, found or not.
+            vlm.use_visual_cache(VisualCache(VectorCache().folder, vlm.visual_identity()))
+        reader = CatalogReader(vlm, spec.reading(), contents.texts, contents.pictures)
+        if reader.n_items < n_items:
+            raise ArtifactError(
+                f"'{folder}' holds {reader.n_items} items' words and pictures; its run.json "
+                f"speaks of {n_items}.",
+                "Restore it from a copy.",
+            )
+        return cls(spec, vlm, reader)
+
+
+def _prefixes(batch: TrainingBatch, max_len: int) -> tuple[Tensor, Tensor]:
+    """Returns the history ``[M, T]`` before each of the M targets ``[M]`` of a batch."""
+    rows, places = (batch.targets != PADDING_ID).nonzero(as_tuple=True)
+    steps = torch.arange(batch.items.shape[1], device=batch.items.device)
+    if len(rows) == len(batch.items) and bool((batch.items[rows, places] != PADDING_ID).all()):
+        kept = batch.items[rows].masked_fill(steps > places[:, None], PADDING_ID)
+        if batch.items.shape[1] <= max_len:
+            return kept, batch.targets[rows, places]
+    flat = batch.items.cpu().numpy().astype("int32").ravel()
+    stop = (rows * batch.items.shape[1] + places + 1).cpu().numpy()
+    length = (places + 1).clamp_max(max_len).cpu().numpy()
+    found = torch.as_tensor(gather_padded(flat, stop - length, length), device=batch.items.device)
+    return found, batch.targets[rows, places]
