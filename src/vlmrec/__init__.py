@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vlmrec.core.errors import VlmrecError
     from vlmrec.data.dataset import Dataset
-    from vlmrec.models import GRU4Rec, ItemKNN, Popularity, SASRec, SASRecContent
+    from vlmrec.models import GRU4Rec, ItemKNN, Popularity, SASRec, SASRecContent, VLM2Rec
     from vlmrec.pipeline.adding import add_items
     from vlmrec.pipeline.aligning import AlignOptions, align
     from vlmrec.pipeline.diagnosing import diagnose
@@ -36,6 +36,7 @@ __all__ = [
     "SpecialPart",
     "TrainOptions",
     "TuningOptions",
+    "VLM2Rec",
     "VlmOptions",
     "VlmrecError",
     "add_items",
@@ -60,6 +61,7 @@ _HOMES = {
     "SpecialPart": "vlmrec.vlm.prompts",
     "TrainOptions": "vlmrec.train.options",
     "TuningOptions": "vlmrec.vlm.options",
+    "VLM2Rec": "vlmrec.models",
     "VlmOptions": "vlmrec.vlm.options",
     "VlmrecError": "vlmrec.core.errors",
     "add_items": "vlmrec.pipeline.adding",

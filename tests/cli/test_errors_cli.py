@@ -13,7 +13,7 @@ import pytest
 import torch
 from tests.command_line import call, files_in
 
-from vlmrec.models import SASRec, SASRecContent
+from vlmrec.models import ItemKNN, SASRec, SASRecContent
 from vlmrec.pipeline.fitting import fit
 from vlmrec.testing.worlds import small_dataset, write_noise_vectors
 from vlmrec.train.options import TrainOptions
@@ -31,6 +31,9 @@ def place(tmp_path_factory):
     files = write_noise_vectors(data, folder)
     content = SASRecContent(dim=4, max_len=4, **files)
     fit(content, split, folder / "content", options=options, quiet=True)
+    fit(ItemKNN(), split, folder / "counted", options=options, quiet=True)
+    started = SASRec(dim=4, max_len=4, vectors=str(folder / "run"))
+    fit(started, split, folder / "started", options=options, quiet=True)
     (folder / "full").mkdir()
     (folder / "full" / "thesis.tex").write_text("precious")
     (folder / "a file").write_text("")
@@ -84,6 +87,27 @@ def place(tmp_path_factory):
             "train sasrec-content --data data --set text=null --out x",
             "No item has a picture | --set image=null",
         ),
+        (
+            "train sasrec --data data --set vectors=compact --out x",
+            "'vectors' was given 'compact': that is no vector file | vlmrec embed DATA",
+        ),
+        ("train gru4rec --data data --set vectors=gone.npy --out x", "gone.npy' does not exist"),
+        (
+            "train sasrec --data data --set vectors=full --out x",
+            "'full' is not a finished run folder | Finish it",
+        ),
+        (
+            "train sasrec --data data --set vectors=counted --out x",
+            "'counted' has no item vectors | Name a run of a model with item vectors",
+        ),
+        (
+            "train sasrec --data data --set vectors_mode=tuned --out x",
+            "vectors_mode is tuned, but there are no vectors",
+        ),
+        (
+            "train sasrec --data data --set vectors_mode=thawed --out x",
+            "'vectors_mode' | 'frozen' or 'tuned'",
+        ),
         ("train sasrec", "Missing option '--data'"),
         ("train sasrec --data data --split random", "'random' is not one of"),
         ("fly", "No such command 'fly'"),
@@ -102,6 +126,7 @@ def place(tmp_path_factory):
         ("add-items content known.csv --out x", "'i03' is already known"),
         ("add-items content new.csv --out x", "vectors from the file | such as text=compact"),
         ("add-items content none.csv --out x", "none.csv"),
+        ("add-items started new.csv --out x", "item vectors of the run | cannot be embedded"),
     ],
 )
 def test_one_message_and_exit_2(place, monkeypatch, run_vlmrec, line, message):

@@ -82,6 +82,19 @@ def test_a_config_file_gives_options_and_set_overrides_it(shop, tmp_path, run_vl
     assert record["options"]["epochs"] == 1
 
 
+def test_one_models_item_vectors_start_another(shop, tmp_path, run_vlmrec):
+    first, second = tmp_path / "sasrec", tmp_path / "gru4rec"
+    assert run_vlmrec("train", "sasrec", "--data", shop, "--out", first, *SETS).code == 0
+    line = ("train", "gru4rec", "--data", shop, "--out", second, *SETS)
+    done = run_vlmrec(*line, "--set", f"vectors={first}", "--set", "vectors_mode=tuned")
+    assert done.code == 0, done.err
+    record = json.loads((second / "run.json").read_text())
+    assert record["content"]["vectors"]["items_with"] == record["shape"]["n_items"]
+    assert record["shape"]["widths"] == {"vectors": 8}
+    told = run_vlmrec("recommend", second, "--history", "i03,i11", "-k", 3, "--json")
+    assert len(json.loads(told.out)) == 3
+
+
 def test_overwrite_replaces_a_finished_run(shop, tmp_path, run_vlmrec):
     arguments = ("train", "popularity", "--data", shop, "--out", tmp_path / "run")
     assert run_vlmrec(*arguments).code == 0

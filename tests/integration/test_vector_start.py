@@ -88,7 +88,9 @@ def test_a_stored_run_needs_its_source_no_more(source, split, tmp_path):
     again = Run.load(tmp_path / "run")
     assert same_weights(run, again)
     assert recommend(again, ["i03"]).equals(recommend(run, ["i03"]))
-    with pytest.raises(ConfigError, match="item vectors of the run '.*moved'.* cannot be embedded"):
+    with pytest.raises(
+        ConfigError, match=r"the run '.*moved'.* cannot be embedded"
+    ):
         add_items(again, pl.DataFrame({"item_id": ["n"], "title": ["new"]}))
 
 
@@ -139,7 +141,7 @@ def test_runs_that_cannot_be_a_source_say_why(source, split, tmp_path):
         gather(source.folder, strange)
     zero = replace(source, item_vectors=torch.zeros_like(source.item_vectors))
     zero.save(tmp_path / "zero")
-    with pytest.raises(ConfigError, match="No item has a vector, which .*'vectors' needs"):
+    with pytest.raises(ConfigError, match=r"No item has a vector, which .*'vectors' needs"):
         gather(tmp_path / "zero", split)
     shutil.copytree(source.folder, tmp_path / "damaged")
     file = tmp_path / "damaged" / "item_vectors.safetensors"

@@ -4,7 +4,7 @@ import pytest
 
 from vlmrec.data import synthetic
 from vlmrec.data.synthetic import World, shuffled
-from vlmrec.models import ItemKNN, ModelSpec, Popularity, SASRec, SASRecContent
+from vlmrec.models import GRU4Rec, ItemKNN, ModelSpec, Popularity, SASRec, SASRecContent
 from vlmrec.pipeline.fitting import fit
 from vlmrec.testing.worlds import world_split, write_world_vectors
 from vlmrec.train.options import TrainOptions
@@ -35,13 +35,18 @@ def content(world: World, folder, modality: str) -> SASRecContent:
     return SASRecContent(**SIZES, max_len=10, **files)
 
 
-def test_sasrec_solves_the_world_of_order():
-    assert solves(synthetic.order_world(), SASRec(**SIZES, max_len=20))
+@pytest.mark.parametrize("kind", [SASRec, GRU4Rec])
+def test_models_of_order_solve_its_world_unless_it_is_shuffled(kind):
+    world, spec = synthetic.order_world(), kind(**SIZES, max_len=20)
+    assert solves(world, spec)
+    assert stays_at_the_floor(shuffled(world), spec)
 
 
-def test_nobody_solves_the_shuffled_world_of_order():
-    world = shuffled(synthetic.order_world())
-    assert stays_at_the_floor(world, SASRec(**SIZES, max_len=20))
+def test_a_model_on_given_vectors_solves_their_world_unless_they_are_shuffled(tmp_path):
+    world = synthetic.image_world()
+    for one, check in ((world, solves), (shuffled(world), stays_at_the_floor)):
+        vectors = write_world_vectors(one, tmp_path)["image"]
+        assert check(one, SASRec(**SIZES, max_len=10, vectors=vectors))
 
 
 def test_models_blind_to_order_do_not_solve_its_world():

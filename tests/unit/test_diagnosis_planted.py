@@ -1,6 +1,7 @@
 """The report card finds what was planted: a starved branch, a balanced model, no signal at all."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ from tests.reference.planted_model import N_ITEMS, PlantedModel, planted_cases
 
 from vlmrec.core.random import Streams
 from vlmrec.diagnosis.card import Card, Subject, diagnose_model
-from vlmrec.diagnosis.measuring import Setting, measure_views, rank_alone
-from vlmrec.diagnosis.undertraining import Alone
+from vlmrec.diagnosis.measuring import Measured, Setting, measure_views, rank_alone
+from vlmrec.diagnosis.undertraining import Alone, under_training
 from vlmrec.diagnosis.views import plan_views
 from vlmrec.evaluation.evaluator import evaluate_ranker
+from vlmrec.evaluation.ranking import RankResult
+from vlmrec.evaluation.slices import popularity_slices
 
 SUBJECT = Subject("planted", "a world", "none", "test", "none", "", 0)
 CASES = planted_cases()
@@ -82,6 +85,7 @@ def test_without_stand_alone_runs_shares_decide_and_the_line_says_so():
 @pytest.mark.parametrize("alone", [None, {"text": 0.0, "image": 0.0}])
 def test_where_nothing_beats_chance_nothing_is_decided(alone):
     verdict = card_of({"text": 0.0, "image": 0.0}, alone).verdict
+    assert verdict.level == "undecided"
     assert verdict.undecided
     assert verdict.line.startswith("undecided: ")
 
@@ -90,6 +94,20 @@ def test_a_modality_without_signal_of_its_own_cannot_be_starved():
     verdict = card_of({"text": 0.8, "image": 0.0}, {"text": 0.8, "image": 0.0}).verdict
     assert "pictures alone" in verdict.undecided
     assert "texts" not in verdict.undecided
+
+
+def test_a_lucky_mean_does_not_clear_chance_its_interval_must():
+    two = replace(setting(), cases=CASES.subset(np.arange(2)))
+    pool = np.arange(1, N_ITEMS + 1)
+    none = np.zeros(2)
+    for ranks, clears in (([1.0, 90.0], False), ([1.0, 2.0], True)):
+        found = RankResult(np.array(ranks), none, none, none, none, none, pool)
+        measured = Measured(found, None, 0.0)
+        results = {"both": measured, "text only": measured}
+        training = under_training(results, {"text": Alone(measured)}, ("text", "image"), two)
+        assert training is not None
+        assert training.gaps["text"].clears_chance == clears
+        assert training.gaps["text"].gain.mean == 0.0
 
 
 def test_the_whole_model_is_measured_as_by_evaluate(balanced):
@@ -120,12 +138,12 @@ def test_curves_start_at_the_whole_model_and_end_at_the_other_modality(balanced)
 def test_groups_share_out_the_cases(balanced):
     sizes = {group.name: group.n_cases for group in balanced.groups}
     assert sizes["cold"] + sizes["tail"] + sizes["warm"] == len(CASES)
-    whole = sum(
-        group.n_cases * group.views["both"].mean
-        for group in balanced.groups
-        if group.name != "unseen" and group.n_cases
-    )
-    assert whole / len(CASES) == pytest.approx(balanced.scores.views["both"]["NDCG@10"].mean)
+    model = PlantedModel({"text": 0.8, "image": 0.8})
+    slices = popularity_slices(COUNTS, CASES.targets)
+    plain = evaluate_ranker(model.ranker_with({}), CASES, slices=slices, metrics=["NDCG@10"])
+    for group, part in zip(balanced.groups, plain.slices, strict=True):
+        assert (group.name, group.n_cases) == (part.name, part.n_cases)
+        assert group.views["both"].mean == pytest.approx(part.metrics["NDCG@10"].mean)
 
 
 def test_hits_by_modality_share_out_the_cases(balanced):

@@ -36,7 +36,8 @@ FILLERS = (
 )  # fmt: skip
 """Words that tell nothing; every title has three."""
 SHAPES = ("disc", "square", "triangle", "star", "cross", "ring")
-BACKDROPS = ("plain", "stripes", "checks", "dots", "halves")
+BACKDROPS = ("sand", "slate", "moss", "wine", "night")
+_TINTS = ((0.8, 0.7, 0.5), (0.5, 0.55, 0.65), (0.25, 0.45, 0.2), (0.5, 0.15, 0.25), (0.1, 0.1, 0.25))
 N_HUES, N_SIZES = 8, 4
 SIDE = 32
 """Edge length of the pictures, in pixels."""
@@ -166,31 +167,15 @@ def _title(facts: IntArray, rng: np.random.Generator) -> str:
 def _picture(looks: IntArray, noise: float, rng: np.random.Generator) -> Image.Image:
     shape, backdrop, hue, size = (int(code) for code in looks)
     canvas = Canvas(SIDE)
-    dark, light = np.float32(0.35), np.float32(0.6)
-    canvas.pixels[:] = dark + (light - dark) * _backdrop(canvas, backdrop)[..., None]
+    canvas.pixels[:] = np.array(_TINTS[backdrop], dtype=np.float32)
     turn = float(rng.uniform(0, 2 * np.pi))
-    radius = (0.13, 0.19, 0.26, 0.34)[size] * float(rng.uniform(0.93, 1.07))
+    radius = (0.18, 0.24, 0.31, 0.4)[size] * float(rng.uniform(0.93, 1.07))
     centre = rng.uniform(radius, 1 - radius, 2) if radius < 0.5 else np.full(2, 0.5)
     mask = _shape(canvas, SHAPES[shape], (float(centre[0]), float(centre[1])), radius, turn)
     canvas.blend(mask, _paint((hue + float(rng.uniform(-0.2, 0.2))) / N_HUES))
     canvas.pixels *= np.float32(rng.uniform(0.75, 1.25))
     canvas.pixels += np.float32(noise) * rng.standard_normal(canvas.pixels.shape, dtype=np.float32)
     return canvas.image()
-
-
-def _backdrop(canvas: Canvas, number: int) -> FloatArray:
-    """Returns ``[S, S]`` how light each place is, 0 to 1."""
-    x, y = canvas.x * 4, canvas.y * 4
-    kind = BACKDROPS[number]
-    if kind == "plain":
-        return np.full_like(x, 0.5)
-    if kind == "stripes":
-        return (y % 1 < 0.5).astype(np.float32)
-    if kind == "checks":
-        return ((x % 2 < 1) ^ (y % 2 < 1)).astype(np.float32)
-    if kind == "dots":
-        return (np.hypot(x % 1 - 0.5, y % 1 - 0.5) < 0.33).astype(np.float32)
-    return (x < 2).astype(np.float32)
 
 
 def _shape(

@@ -16,7 +16,7 @@ from vlmrec.diagnosis.groups import Group, popularity_groups
 from vlmrec.diagnosis.measuring import Measured, Setting, measure_views
 from vlmrec.diagnosis.scores import Scores, score_views
 from vlmrec.diagnosis.signals import Signal, read_signals
-from vlmrec.diagnosis.undertraining import Alone, Gap, under_training
+from vlmrec.diagnosis.undertraining import Alone, Gap, UnderTraining, under_training
 from vlmrec.diagnosis.users import (
     HitGroup,
     WeakShare,
@@ -160,7 +160,7 @@ def diagnose_model(
         curves=fading_curves(results, modalities, setting),
         groups=popularity_groups(results, modalities, setting, training_counts),
         signals=read_signals(lines),
-        notes=_notes(scores, two),
+        notes=_notes(scores, training, two),
         view_seconds=view_seconds,
         training_seconds=round(training_seconds, 3),
         seconds=round(training_seconds + sum(view_seconds.values()), 3),
@@ -179,8 +179,12 @@ def _protocol(measured: Measured, setting: Setting, n_items: int) -> str:
     )
 
 
-def _notes(scores: Scores, two: bool) -> tuple[str, ...]:
+def _notes(scores: Scores, training: UnderTraining | None, two: bool) -> tuple[str, ...]:
     notes: list[str] = []
+    for name, gap in training.gaps.items() if training is not None else ():
+        if gap.gain.mean < 0:
+            sure = "" if gap.gain.high < 0 else ", though that may be chance"
+            notes.append(f"Trained on {name} alone the model ranks better than with both{sure}.")
     if not two:
         notes.append("The model reads one modality: nothing that compares two is measured.")
     if scores.reads_more:

@@ -62,6 +62,28 @@ class Setting:
             confidence=self.confidence,
         )
 
+    def chance(self, metric: RankMetric, pool_items: np.ndarray) -> float:
+        """Returns what a random order of the items that compete in each case would score.
+
+        Args:
+            metric: Of the target's rank.
+            pool_items: ``[P]`` the candidates; seen ones compete only where not filtered.
+        """
+        sizes, cases = np.unique(self._competing(pool_items), return_counts=True)
+        means = [metric.at_random(int(size)) for size in sizes]
+        return float(np.average(means, weights=cases))
+
+    def _competing(self, pool_items: np.ndarray) -> np.ndarray:
+        """Returns ``[n]`` how many items each target is ranked among, itself included."""
+        whole = np.full(len(self.cases), len(pool_items))
+        if not self.filter_seen:
+            return whole
+        histories = self.cases.histories
+        rows, items = histories.row_of_events(), histories.flat()
+        hidden = np.isin(items, pool_items) & (items != self.cases.targets[rows])
+        seen = np.unique(np.stack([rows[hidden], items[hidden]]), axis=1)  # once each
+        return whole - np.bincount(seen[0], minlength=len(whole))
+
 
 @dataclass(frozen=True, eq=False)
 class Vectors:

@@ -86,7 +86,7 @@ def write_card_page(path: Path, card: Card, gallery: Gallery) -> None:
         "caption": f"{subject.split.capitalize()}, {subject.cases} cases: {card.protocol}.",
         "views": table(view_rows(card), LEAD, mark_best=False),
         "worth": worth_rows(card) if card.scores.shares else (),
-        "gaps": table(gap_rows(card.under_training), LEAD, mark_best=False),
+        "gaps": table(gap_rows(card), LEAD, mark_best=False),
         "weak": None if weak is None else _weak_chart(card),
         "weak_shares": {} if weak is None else {n: percent(v) for n, v in weak.weak.items()},
         "hits": hit_rows(card),

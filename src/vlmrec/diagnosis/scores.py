@@ -21,7 +21,8 @@ class Scores:
         drops: Modality -> share of NDCG@10 that is lost without it, R = 1 - without / both.
         worth: Modality -> its Shapley value: what it adds to NDCG@10, averaged over the two
             orders in which the modalities can be added to nothing.
-        shares: Modality -> its share of the sum of the Shapley values.
+        shares: Modality -> its share of the sum of the Shapley values; NaN where the interval
+            of that sum reaches down to 0, because then there is nothing to share.
         reads_more: Something besides text and picture ranks the items (learned ids).
     """
 
@@ -50,11 +51,10 @@ def score_views(
         name: _estimates(results[name], setting, fair=name == NOTHING)
         for name in dict.fromkeys(names)
     }
-    n_pool = len(nothing.pool_items)
     drops, worth, shares = _worth(results, modalities, setting)
     return Scores(
         views=views,
-        chance={metric.name: metric.at_random(n_pool) for metric in METRICS},
+        chance={metric.name: setting.chance(metric, nothing.pool_items) for metric in METRICS},
         drops=drops,
         worth=worth,
         shares=shares,
@@ -107,8 +107,13 @@ def _worth(
         alone, other = drawn[..., place[name]], drawn[..., place[OTHER[name]]]
         return ((alone - none) + (both - other)) / 2
 
+    def gain(drawn: np.ndarray) -> np.ndarray:
+        return drawn[..., 0] - drawn[..., 1]
+
+    gained = means.estimate(gain).low > 0
+
     def share(drawn: np.ndarray, name: str) -> np.ndarray:
-        total = drawn[..., 0] - drawn[..., 1]
+        total = gain(drawn) if gained else np.full(drawn.shape[:-1], np.nan)
         return value(drawn, name) / np.where(total > 0, total, np.nan)
 
     def drop(drawn: np.ndarray, name: str) -> np.ndarray:

@@ -1,11 +1,9 @@
 """The card's figures as rows of tables, with the words that a newcomer needs to read them."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vlmrec.diagnosis.card import Card
-from vlmrec.diagnosis.undertraining import Gap
 from vlmrec.diagnosis.views import BOTH, NOTHING, OTHER, noisy, only, shuffled
 from vlmrec.evaluation.report import MetricRow
 from vlmrec.evaluation.significance import Estimate
@@ -61,14 +59,18 @@ def worth_rows(card: Card) -> tuple[Row, ...]:
     )
 
 
-def gap_rows(gaps: Mapping[str, Gap]) -> tuple[MetricRow, ...]:
-    """Returns each modality trained alone and as a branch of the joint model."""
-    rows: list[MetricRow] = []
-    for name, gap in gaps.items():
-        note = "; ".join(part for part in (gap.run, gap.differs) if part)
-        rows.append(MetricRow(f"{name}, trained alone", {"NDCG@10": gap.alone}, note))
-        words = f"joint model, {name} only: lost {percent(gap.loss)}"
-        rows.append(MetricRow(f"{name}, trained jointly", {"NDCG@10": gap.branch}, words))
+def gap_rows(card: Card) -> tuple[MetricRow, ...]:
+    """Returns the whole model, and each modality trained alone and as a branch of it."""
+    if not card.under_training:
+        return ()
+    lead = "NDCG@10"
+    rows = [MetricRow("joint model", {lead: card.scores.views[BOTH][lead]}, "shown everything")]
+    for name, gap in card.under_training.items():
+        told = (f"joint model minus this: {signed(gap.gain)}", gap.run, gap.differs)
+        words = "; ".join(part for part in told if part)
+        rows.append(MetricRow(f"{name}, trained alone", {lead: gap.alone}, words))
+        words = f"joint model shown {name} only; lost {percent(gap.loss)}"
+        rows.append(MetricRow(f"{name}, trained jointly", {lead: gap.branch}, words))
     return tuple(rows)
 
 
@@ -127,7 +129,7 @@ def geometry_rows(card: Card) -> tuple[Row, ...]:
 
 def pair_rows(card: Card) -> tuple[Row, ...]:
     """Returns what compares the two modalities."""
-    found = card.geometry
+    found = card.geometry if len(card.modalities) > 1 else None
     rows: list[Row] = []
     if card.overlap is not None and card.chance_overlap is not None:
         rows.append(
@@ -159,6 +161,11 @@ def figure(value: Estimate) -> str:
     if math.isnan(value.mean):
         return NOTHING_KNOWN
     return f"{value.mean:.4f} ({value.low:.4f} to {value.high:.4f})"
+
+
+def signed(value: Estimate) -> str:
+    """Returns a difference of metrics with its interval."""
+    return f"{value.mean:+.4f} ({value.low:+.4f} to {value.high:+.4f})"
 
 
 def _share(value: float) -> str:

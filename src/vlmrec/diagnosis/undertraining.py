@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vlmrec.diagnosis.measuring import NDCG, Measured, Setting
-from vlmrec.diagnosis.views import only
+from vlmrec.diagnosis.views import BOTH, only
 from vlmrec.evaluation.significance import Estimate
 
 
@@ -19,6 +19,7 @@ class Gap:
         branch: The joint model shown this modality only.
         loss: ``U = 1 - branch / alone``: the share of what the modality can give that joint
             training lost; negative where the branch gained.
+        gain: NDCG@10 of the whole joint model minus `alone`, user by user.
         clears_chance: The interval of `alone` lies above what a random order scores. Where it
             does not, the modality has nothing to lose and U means nothing.
         run: Folder of the run that was trained alone.
@@ -28,6 +29,7 @@ class Gap:
     alone: Estimate
     branch: Estimate
     loss: Estimate
+    gain: Estimate
     clears_chance: bool
     run: str = ""
     differs: str = ""
@@ -78,20 +80,21 @@ def under_training(
     names = [name for name in modalities if name in alone]
     if not names:
         return None
-    columns: list[np.ndarray] = []
+    columns = [results[BOTH].gains]
     for name in names:
         columns += [alone[name].measured.gains, results[only(name, modalities)].gains]
     means = setting.resample(columns, "under-training")
-    n_pool = len(results[only(names[0], modalities)].found.pool_items)
-    best_and_branch = means.estimates()
+    chance = setting.chance(NDCG, results[BOTH].found.pool_items)
+    estimates = means.estimates()
     gaps: dict[str, Gap] = {}
     for i, name in enumerate(names):
-        best, branch = best_and_branch[2 * i : 2 * i + 2]
+        best, branch = estimates[1 + 2 * i : 3 + 2 * i]
         gaps[name] = Gap(
             alone=best,
             branch=branch,
             loss=means.estimate(lambda drawn, i=i: _loss(drawn, i)),
-            clears_chance=best.low > NDCG.at_random(n_pool),
+            gain=means.estimate(lambda drawn, i=i: drawn[..., 0] - drawn[..., 1 + 2 * i]),
+            clears_chance=best.low > chance,
             run=alone[name].run,
             differs=alone[name].differs,
         )
@@ -100,5 +103,5 @@ def under_training(
 
 
 def _loss(drawn: np.ndarray, i: int) -> np.ndarray:
-    alone, branch = drawn[..., 2 * i], drawn[..., 2 * i + 1]
+    alone, branch = drawn[..., 1 + 2 * i], drawn[..., 2 + 2 * i]
     return 1 - branch / np.where(alone > 0, alone, np.nan)

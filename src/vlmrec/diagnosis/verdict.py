@@ -36,7 +36,7 @@ UNBALANCED_RATIO = 2.0
 COLLAPSED_SHARE = 0.05
 UNBALANCED_SHARE = 0.25
 
-Level = Literal["collapsed", "unbalanced", "balanced", "one modality"]
+Level = Literal["collapsed", "unbalanced", "balanced", "undecided", "one modality"]
 Evidence = Literal["under-training gap", "share of the gain", "none"]
 _NDCG = RankMetric("NDCG", 10).name
 _BETTER = (
@@ -50,14 +50,14 @@ class Verdict:
     """What the figures amount to.
 
     Attributes:
-        level: By the thresholds of this file.
-        weak: The weaker modality; empty where there is only one.
+        level: By the thresholds of this file, or "undecided".
+        weak: The weaker modality by the figures; empty where there is none.
         evidence: What the level follows from.
-        undecided: Why the level means nothing here, or empty.
+        undecided: Why nothing is decided, or empty.
         agreement: Share of bootstrap resamples of users with the same level (and, unless it is
             balanced, the same weak modality); None where it does not follow from gaps.
-        reason: The evidence in words.
-        line: The level, or "undecided", and the reason.
+        reason: The evidence in words; where nothing is decided, also what the figures say.
+        line: Level and reason.
     """
 
     level: Level
@@ -120,19 +120,23 @@ def _by_losses(training: UnderTraining) -> Verdict:
     agreement = _agreement(training, level, weak)
     kept = " and ".join(f"{name} {100 * (1 - losses[name]):.0f} %" for name in (weak, strong))
     why = f"in the joint model each branch reaches this share of what it reaches alone: {kept}"
+    if losses[strong] > UNBALANCED_LOSS:
+        why += ", so both are under-trained"
     return _verdict(level, weak, "under-training gap", undecided, agreement, why)
 
 
 def _by_shares(scores: Scores) -> Verdict:
     shares = {name: one.mean for name, one in scores.shares.items()}
-    undecided = ""
-    if not scores.views[BOTH][_NDCG].low > scores.chance[_NDCG]:
-        undecided = "the model does not beat chance: there is no gain to share"
+    evidence: Evidence = "share of the gain"
+    beaten = scores.views[BOTH][_NDCG].low > scores.chance[_NDCG]
+    if not beaten or not np.isfinite(list(shares.values())).all():
+        why = "the model does not beat chance: there is no gain to share"
+        return Verdict("undecided", "", evidence, why, None, f"{why}.", f"undecided: {why}.")
     weak, strong = _weak_first(shares, largest=False)
-    level = level_by_share(shares[weak]) if np.isfinite(shares[weak]) else "balanced"
+    level = level_by_share(shares[weak])
     parts = " and ".join(f"{name} {100 * shares[name]:.0f} %" for name in (weak, strong))
     why = f"shares of the gain over chance: {parts}; {_BETTER}"
-    return _verdict(level, weak, "share of the gain", undecided, None, why)
+    return _verdict(level, weak, evidence, "", None, why)
 
 
 def _verdict(
@@ -146,8 +150,8 @@ def _verdict(
     if agreement is not None:
         parts.append(f"the same in {100 * agreement:.0f} % of resamples of users")
     reason = "; ".join(parts) + "."
-    line = f"{'undecided' if undecided else level}: {reason}"
-    return Verdict(level, weak, evidence, undecided, agreement, reason, line)
+    told: Level = "undecided" if undecided else level
+    return Verdict(told, weak, evidence, undecided, agreement, reason, f"{told}: {reason}")
 
 
 def _weak_first(values: Mapping[str, float], *, largest: bool) -> tuple[str, str]:

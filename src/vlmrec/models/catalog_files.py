@@ -1,8 +1,6 @@
 """Backbone, words and pictures of a catalogue reader in a run folder."""
 
 import hashlib
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from vlmrec.core.files import atomic_file, explain_os_error
 from vlmrec.data.parquet_write import write_table
 from vlmrec.models.catalog_reader import CatalogReader
 from vlmrec.vlm.prompts import PictureSource
-from vlmrec.vlm.saving import write_vlm
+from vlmrec.vlm.saving import save_vlm
 
 _BACKBONE = "backbone"
 _PICTURES = "pictures"
@@ -66,10 +64,7 @@ def write_contents(reader: CatalogReader, folder: Path) -> list[str]:
     )
     with atomic_file(folder / _CONTENTS) as temporary:
         write_table(table, temporary)
-    with tempfile.TemporaryDirectory(prefix=".backbone.", dir=folder) as temporary:
-        write_vlm(reader.vlm, Path(temporary))
-        shutil.rmtree(folder / _BACKBONE, ignore_errors=True)
-        shutil.copytree(temporary, folder / _BACKBONE)
+    save_vlm(reader.vlm, folder / _BACKBONE, overwrite=True)
     written = sorted(path for path in (folder / _BACKBONE).rglob("*") if path.is_file())
     return [_CONTENTS, *(str(path.relative_to(folder)) for path in written)]
 

@@ -24,7 +24,6 @@ from vlmrec.vlm.loading import is_vision_language, load_vlm
 from vlmrec.vlm.options import VlmOptions
 from vlmrec.vlm.visual_cache import VisualCache
 
-
 _NAMES = {"text": "a text", "image": "a picture", VECTORS: "a vector"}
 
 
