@@ -31,7 +31,7 @@ from vlmrec.data.batches import NextItemBatches, Window
 from vlmrec.data.sequences import Histories, Sequences
 from vlmrec.models.sasrec import SASRec
 from vlmrec.models.sequence import SequenceRecommender
-from vlmrec.models.spec import CatalogShape, TrainingData, initialise
+from vlmrec.models.spec import CatalogShape, TrainingData
 from vlmrec.train.loop import train
 from vlmrec.train.options import TrainOptions
 
@@ -168,7 +168,7 @@ def _no_validation(ranker: Ranker) -> float:
 def _model(spec: SASRec, histories: Histories, n_items: int) -> SequenceRecommender:
     shape = CatalogShape(n_items)
     model = spec.build(shape)
-    initialise(model, Streams(0))
+    model.initialise(Streams(0), torch.device("cpu"))
     known = np.arange(1, n_items + 1, dtype=np.int64)
     model.prepare(TrainingData(histories, shape, known))
     return model

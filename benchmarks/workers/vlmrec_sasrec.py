@@ -22,7 +22,7 @@ from vlmrec.data.sequences import Histories, Sequences
 from vlmrec.data.splits import Cases
 from vlmrec.evaluation.evaluator import evaluate_ranker
 from vlmrec.models.sasrec import SASRec
-from vlmrec.models.spec import CatalogShape, TrainingData, initialise
+from vlmrec.models.spec import CatalogShape, TrainingData
 from vlmrec.train.loop import train
 from vlmrec.train.options import TrainOptions
 
@@ -83,7 +83,7 @@ def run(data: dict[str, np.ndarray], options: dict[str, Any]) -> dict[str, Any]:
     spec = SASRec.model_validate({name: options[name] for name in names if name in options})
     shape, streams = CatalogShape(n_items), Streams(options["seed"])
     model = spec.build(shape)
-    initialise(model, streams)
+    model.initialise(streams, torch.device("cpu"))
     known = np.arange(1, n_items + 1, dtype=np.int64)
     training = TrainingData(histories(data, "train"), shape, known)
     model.prepare(training)

@@ -1,5 +1,7 @@
 """What is asked of the model: prompts of items and histories, and of changed content."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -105,3 +107,19 @@ def test_noise_takes_content_away_bit_by_bit(vlm):
     assert words.texts[1:3] != TEXTS[1:3]
     assert [len(text.split()) for text in words.texts] == [len(t.split()) for t in TEXTS]
     assert words.texts == reader.changed({"text": ContentChange(noise=1.0)}).texts
+
+
+def test_a_memory_saves_reading_and_changes_nothing(vlm, monkeypatch):
+    plain = reader_of(vlm).everything().vectors
+    reader = replace(reader_of(vlm), memory={})
+    assert torch.allclose(reader.everything().vectors, plain, atol=1e-6)
+    monkeypatch.setattr(type(vlm), "encode", lambda self, prompts, **more: 1 / len(prompts))
+    assert torch.allclose(reader.everything().vectors, plain, atol=1e-6)  # read before
+    swapped = reader.changed({"image": ContentChange(torch.tensor([0, 3, 2, 1, 4]))})
+    assert torch.allclose(
+        swapped.everything().part("image")[1], reader.everything().part("image")[3]
+    )
+    monkeypatch.undo()
+    noisy = reader.changed({"image": ContentChange(noise=1.0)})
+    assert noisy.memory is None
+    assert not torch.allclose(noisy.everything().part("image"), reader.everything().part("image"))

@@ -44,13 +44,13 @@ def diagnose(
             help="Train each modality alone where --alone names no run; kept beside RUN.",
         ),
     ] = False,
-    curves: Annotated[
+    no_curves: Annotated[
         bool,
         typer.Option(
-            "--curves/--no-curves",
-            help="Measure partly missing and partly noisy content: 12 of 20 views.",
+            "--no-curves",
+            help="Leave out partly missing and partly noisy content: 12 of 20 views.",
         ),
-    ] = True,
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of shuffles, noise, samples and intervals.")] = 0,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
@@ -71,7 +71,7 @@ def diagnose(
         cases=cases.value,
         alone=given,
         train_missing=train_alone,
-        curves=curves,
+        curves=not no_curves,
         seed=seed,
         device=device.value,
     )

@@ -35,7 +35,7 @@ FILLERS = (
     "season", "range", "line", "piece", "item",
 )  # fmt: skip
 """Words that tell nothing; every title has three."""
-SHAPES = ("disc", "square", "triangle", "star", "cross", "ring")
+SHAPES = ("disc", "ring", "bars", "dots", "star", "cross")
 BACKDROPS = ("sand", "slate", "moss", "wine", "night")
 _TINTS = ((0.8, 0.7, 0.5), (0.5, 0.55, 0.65), (0.25, 0.45, 0.2), (0.5, 0.15, 0.25), (0.1, 0.1, 0.25))
 N_HUES, N_SIZES = 8, 4
@@ -169,7 +169,7 @@ def _picture(looks: IntArray, noise: float, rng: np.random.Generator) -> Image.I
     canvas = Canvas(SIDE)
     canvas.pixels[:] = np.array(_TINTS[backdrop], dtype=np.float32)
     turn = float(rng.uniform(0, 2 * np.pi))
-    radius = (0.18, 0.24, 0.31, 0.4)[size] * float(rng.uniform(0.93, 1.07))
+    radius = (0.25, 0.31, 0.38, 0.46)[size] * float(rng.uniform(0.93, 1.07))
     centre = rng.uniform(radius, 1 - radius, 2) if radius < 0.5 else np.full(2, 0.5)
     mask = _shape(canvas, SHAPES[shape], (float(centre[0]), float(centre[1])), radius, turn)
     canvas.blend(mask, _paint((hue + float(rng.uniform(-0.2, 0.2))) / N_HUES))
@@ -181,19 +181,29 @@ def _picture(looks: IntArray, noise: float, rng: np.random.Generator) -> Image.I
 def _shape(
     canvas: Canvas, kind: str, centre: tuple[float, float], radius: float, turn: float
 ) -> FloatArray:
-    """Returns the mask of a shape."""
-    if kind in ("disc", "ring"):
-        mask = canvas.ellipse(centre, (radius, radius))
-        return mask if kind == "disc" else mask - canvas.ellipse(centre, (radius / 2, radius / 2))
-    corners = {"square": 4, "triangle": 3, "star": 10, "cross": 12}[kind]
+    """Returns the mask of a shape that fits into a circle."""
+    disc = canvas.ellipse(centre, (radius, radius))
+    if kind == "disc":
+        return disc
+    if kind == "ring":
+        return disc - canvas.ellipse(centre, (0.55 * radius, 0.55 * radius))
+    if kind == "bars":
+        across = (canvas.x - centre[0]) * np.cos(turn) + (canvas.y - centre[1]) * np.sin(turn)
+        return disc * canvas.soft(0.2 * radius - np.abs(across % (0.8 * radius) - 0.4 * radius))
+    if kind == "dots":
+        angles = turn + np.arange(5) * 2 * np.pi / 5
+        spots = np.array(centre) + 0.72 * radius * np.stack([np.cos(angles), np.sin(angles)], 1)
+        masks = [canvas.ellipse((float(x), float(y)), (0.26 * radius,) * 2) for x, y in spots]
+        return np.max(masks, axis=0)
+    corners = {"star": 10, "cross": 12}[kind]
     steps = np.arange(corners)
     reach = np.ones(corners)
     angles = 2 * np.pi * steps / corners
     if kind == "star":
         reach[1::2] = 0.4
-    elif kind == "cross":  # per arm: outer right, outer left, inner corner
-        reach[2::3] = 0.42
-        angles = np.pi / 2 * (steps // 3) + np.array([-0.3, 0.3, np.pi / 4])[steps % 3]
+    else:  # per arm: outer right, outer left, inner corner
+        reach[2::3] = 0.3
+        angles = np.pi / 2 * (steps // 3) + np.array([-0.22, 0.22, np.pi / 4])[steps % 3]
     spots = np.stack([np.cos(angles + turn), np.sin(angles + turn)], axis=1)
     places = np.array(centre) + radius * reach[:, None] * spots
     return canvas.polygon([(float(x), float(y)) for x, y in places])

@@ -25,6 +25,16 @@ from vlmrec.evaluation.report.tables import table
 
 COLOURS = {"text": 1, "image": 2, "chance": 8}
 LEAD = "NDCG@10"
+SIGNAL_WORDS = {
+    "gradient share": "part of the gradient that comes through this branch",
+    "starvation": "push that a branch gets, divided by what it would get alone; below 1 it starves",
+    "weak": "share of the users for whom it has the lower margin",
+    "gap": "by how much the margin of the stronger modality is ahead",
+    "margin": "score of the target above the other candidates",
+    "cross term": "score that comes from words against pictures",
+    "weight": "factor on the negatives of the fused score",
+}
+"""What the signals that models note are; others are shown by name."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,7 @@ def write_card_page(path: Path, card: Card, gallery: Gallery) -> None:
         "geometry": geometry_rows(card),
         "pair": pair_rows(card),
         "signals": _signals(card),
+        "signal_words": SIGNAL_WORDS,
         "gallery": gallery,
         "slowest": max(card.view_seconds.values(), default=0.0),
     }

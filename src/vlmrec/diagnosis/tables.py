@@ -9,8 +9,8 @@ from vlmrec.evaluation.report import MetricRow
 from vlmrec.evaluation.significance import Estimate
 
 NOTHING_KNOWN = "not known"
-SMALL_SHARE = 0.1
-"""Smaller shares are told to a tenth of a percent."""
+SMALL_SHARE = 0.2
+"""Shares whose interval stays below are told to a tenth of a percent."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def percent(value: Estimate) -> str:
     """Returns a share with its interval, such as "38 % (20 to 55)"."""
     if math.isnan(value.mean):
         return NOTHING_KNOWN
-    places = 1 if abs(value.mean) < SMALL_SHARE else 0
+    places = 1 if max(abs(value.low), abs(value.high)) < SMALL_SHARE else 0
     ends = f"{100 * value.low:.{places}f} to {100 * value.high:.{places}f}"
     return f"{100 * value.mean:.{places}f} % ({ends})"
 

@@ -54,6 +54,8 @@ class CatalogReader:
         texts: By internal id, "" where an item has none; [0] is padding.
         pictures: By internal id, None where an item has no readable one.
         seen: Features to use in place of what the vision tower makes of pictures, or None.
+        memory: Vectors of prompts that were read before by a model that no longer changes;
+            None remembers nothing.
     """
 
     vlm: VisionLanguageModel
@@ -61,6 +63,7 @@ class CatalogReader:
     texts: Sequence[str]
     pictures: Sequence[PictureSource | None]
     seen: Mapping[PictureSource, VisualFeatures] | None = None
+    memory: dict[Prompt, Tensor] | None = None
 
     @classmethod
     def over(
@@ -132,7 +135,8 @@ class CatalogReader:
         gone = {"text": not any(texts), "image": not any(pictures)}
         names = tuple(name for name in self.options.names if not gone.get(name, False))
         options = replace(self.options, names=names or self.options.names)
-        return CatalogReader(self.vlm, options, texts, pictures, seen)
+        memory = self.memory if seen is self.seen else None  # features are not in the prompt
+        return CatalogReader(self.vlm, options, texts, pictures, seen, memory)
 
     def _read(self, side: Side, rows: list[list[int]]) -> Branches:
         vectors = [
@@ -148,15 +152,22 @@ class CatalogReader:
         if not there:
             return blank
 
-        def encode(part: Sequence[Prompt]) -> Tensor:
-            return self.vlm.encode(part, seen=self.seen)
-
-        asked = [prompt for prompt in prompts if prompt is not None]
-        size = self.options.chunk if torch.is_grad_enabled() else _AT_A_TIME
-        vectors = encode_in_chunks(encode, asked, size, dropout=stream_of(self.vlm))
+        vectors = self._vectors([prompt for prompt in prompts if prompt is not None])
         if self.options.normalize:
             vectors = F.normalize(vectors, dim=-1)
         return blank.index_copy(0, torch.tensor(there, device=blank.device), vectors)
+
+    def _vectors(self, prompts: list[Prompt]) -> Tensor:
+        def encode(part: Sequence[Prompt]) -> Tensor:
+            return self.vlm.encode(part, seen=self.seen)
+
+        if self.memory is None or torch.is_grad_enabled():
+            size = self.options.chunk if torch.is_grad_enabled() else _AT_A_TIME
+            return encode_in_chunks(encode, prompts, size, dropout=stream_of(self.vlm))
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self.memory]
+        if new:
+            self.memory.update(zip(new, encode(new), strict=True))
+        return torch.stack([self.memory[prompt] for prompt in prompts])
 
     def _prompt(self, name: str, side: Side, row: Sequence[int]) -> Prompt | None:
         """Returns the prompt of one branch, None where there is nothing to read."""

@@ -1,6 +1,7 @@
 """A vision-language model as recommender: reads histories and items, learns by contrast."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from vlmrec.objectives.branch_scores import BranchScores
 from vlmrec.vlm.loading import load_vlm
 from vlmrec.vlm.model import VisionLanguageModel
 from vlmrec.vlm.options import TuningOptions
+from vlmrec.vlm.prompts import Prompt
 from vlmrec.vlm.tuning import merge_lora
 from vlmrec.vlm.visual_cache import VisualCache
 
@@ -63,6 +65,7 @@ class TwoBranchRecommender(Recommender):
         self._reader = reader
         self._signals = Signals()
         self._steps = 0
+        self._memory: dict[Prompt, Tensor] = {}
 
     @property
     def reader(self) -> CatalogReader:
@@ -131,6 +134,7 @@ class TwoBranchRecommender(Recommender):
         Each target is told apart from the batch's other targets (and sampled items), items of
         its own history excepted. Rows of which nothing can be read count, with loss 0.
         """
+        self._memory.clear()
         items, goals = _prefixes(batch, self.max_len)
         others = [] if batch.negatives is None else [batch.negatives.flatten()]
         candidates, place = torch.cat([goals, *others]).unique(return_inverse=True)
@@ -175,8 +179,13 @@ class TwoBranchRecommender(Recommender):
     def ranker_with(
         self, changes: Mapping[str, ContentChange], readout: Readout | None = None
     ) -> BranchRanker:
-        """Returns a frozen view in which items show other content than their own."""
-        return self._ranker(self.reader.changed(changes), None, readout)
+        """Returns a frozen view in which items show other content than their own.
+
+        Views remember what they have read and share it, until the model is trained again: most
+        prompts are the same in all of them.
+        """
+        reader = replace(self.reader, memory=self._memory).changed(changes)
+        return self._ranker(reader, None, readout)
 
     def _ranker(
         self, reader: CatalogReader, vectors: Tensor | None, readout: Readout | None
@@ -189,6 +198,7 @@ class TwoBranchRecommender(Recommender):
 
     def settle(self) -> None:
         """Merges LoRA into the backbone: one rounding less between training and service."""
+        self._memory.clear()
         merge_lora(self.reader.vlm)
 
     def with_items(self, catalog: Catalog) -> tuple[Recommender, Tensor]:
