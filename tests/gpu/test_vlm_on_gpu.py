@@ -2,9 +2,15 @@
 
 import pytest
 import torch
+from tests.pictured import pictured_dataset
 from tests.tiny_vlms import FAMILIES, write_tiny_vlm
 
+from vlmrec.models import VLM2Rec
+from vlmrec.pipeline.fitting import fit
+from vlmrec.pipeline.recommending import recommend
+from vlmrec.pipeline.run import Run
 from vlmrec.testing.vlm_samples import noise_picture
+from vlmrec.train.options import TrainOptions
 from vlmrec.vlm.loading import load_vlm
 from vlmrec.vlm.options import TuningOptions, VlmOptions
 from vlmrec.vlm.prompts import make_prompt
@@ -47,3 +53,17 @@ def test_a_lora_step_with_checkpointing_learns_on_the_gpu(tmp_path):
         optimizer.zero_grad()
         losses.append(float(loss))
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("fusion", ["external", "internal"])
+def test_vlm2rec_trains_on_the_gpu_and_its_run_ranks_on_the_cpu(fusion, tmp_path):
+    folder = str(write_tiny_vlm("qwen2_vl", tmp_path / "checkpoint"))
+    split = pictured_dataset(tmp_path / "pictures").leave_one_out()
+    losses = {} if fusion == "external" else {"wpcl": None, "crtr": None}
+    tuning = TuningOptions(kind="lora", gradient_checkpointing=True)
+    spec = VLM2Rec(backbone=folder, fusion=fusion, max_len=4, chunk=5, tuning=tuning, **losses)
+    options = TrainOptions(epochs=1, batch_size=8, device="cuda")
+    run = fit(spec, split, tmp_path / "run", options=options, quiet=True)
+    assert run.info["device"].startswith("cuda")
+    lists = recommend(Run.load(tmp_path / "run"), ["i03", "i05"], k=5)
+    assert lists["score"].is_finite().all()

@@ -1,10 +1,12 @@
 """The modality report card of a run: what it makes of texts and pictures, on its own cases."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from vlmrec.core.device import DeviceName, choose_device
 from vlmrec.core.errors import ConfigError, DataError, nearest
@@ -81,22 +83,19 @@ def diagnose(
                 training_seconds += spent
     setting = _setting(whole, split, cases, seed)
     where = choose_device(device).device
-    try:
-        whole.model.to(where)
-        with bar("ranking views", quiet=quiet) as advance:
-            card = diagnose_model(
-                model,
-                setting,
-                _subject(whole, split, cases, seed),
-                training_counts=split.train.item_counts(split.dataset.n_items),
-                alone={n: _measured(whole, one, n, setting) for n, one in chosen.items()},
-                lines=[] if whole.folder is None else read_lines(whole.folder),
-                training_seconds=training_seconds,
-                curves=curves,
-                on_view=advance,
-            )
-    finally:
-        whole.model.cpu()
+    measured = {n: _measured(whole, one, n, setting, where) for n, one in chosen.items()}
+    with _placed(whole, where), bar("ranking views", quiet=quiet) as advance:
+        card = diagnose_model(
+            model,
+            setting,
+            _subject(whole, split, cases, seed),
+            training_counts=split.train.item_counts(split.dataset.n_items),
+            alone=measured,
+            lines=[] if whole.folder is None else read_lines(whole.folder),
+            training_seconds=training_seconds,
+            curves=curves,
+            on_view=advance,
+        )
     if out is not None:
         _write(Path(out), card, split, setting)
     return card
@@ -158,10 +157,24 @@ def _subject(run: Run, split: Split, cases: str, seed: int) -> Subject:
     )
 
 
-def _measured(whole: Run, alone: Run, modality: str, setting: Setting) -> Alone:
+def _measured(
+    whole: Run, alone: Run, modality: str, setting: Setting, device: torch.device
+) -> Alone:
     folder = "" if alone.folder is None else alone.folder.name
-    differs = differing_options(whole, alone, modality)
-    return Alone(rank_alone(alone.ranker(), setting), folder, differs)
+    with _placed(alone, device):
+        # Item vectors are made anew, on the device, as they are for every view of the whole.
+        found = rank_alone(_taken_apart(alone).ranker_with({}), setting)
+    return Alone(found, folder, differing_options(whole, alone, modality))
+
+
+@contextmanager
+def _placed(run: Run, device: torch.device) -> Generator[None]:
+    """Moves a model to a device and back, because runs in memory are kept on the CPU."""
+    try:
+        run.model.to(device)
+        yield
+    finally:
+        run.model.cpu()
 
 
 def _write(folder: Path, card: Card, split: Split, setting: Setting) -> None:

@@ -12,7 +12,7 @@ from vlmrec.core.random import Streams
 from vlmrec.testing.vlm_samples import ANSWERS, MIXED, SMALL, WORDS, with_tokens
 from vlmrec.testing.vlm_under_test import BATCH, PLAIN, VlmUnderTest, assert_close, laid_out
 from vlmrec.vlm.model import VisionLanguageModel
-from vlmrec.vlm.options import TuningOptions
+from vlmrec.vlm.options import TuningOptions, VlmOptions
 from vlmrec.vlm.prompts import Prompt, SpecialPart, make_prompt
 from vlmrec.vlm.tuning import merge_lora, merged_state
 from vlmrec.vlm.visual_cache import VisualCache
@@ -56,6 +56,17 @@ class TuningContract(VlmUnderTest):
         assert_close(model.encode(MIXED), wanted, 10 * PLAIN, "merged weights")
         assert model.state_dict().keys() == plain.state_dict().keys()
         assert model.describe()["weights_sha256"] == plain.describe()["weights_sha256"]
+
+    def test_mixed_products_stay_near(self) -> None:
+        """bfloat16 products round vectors by about a hundredth, and gradients arrive in float32."""
+        exact, mixed = self.model(), self.load(VlmOptions(dtype="mixed"), _LORA)
+        with torch.no_grad():
+            near = torch.cosine_similarity(exact.encode(MIXED), mixed.encode(MIXED))
+        assert near.min() > 0.99
+        mixed.train().encode(MIXED).square().sum().backward()
+        given = [weight.grad for weight in mixed.parameters() if weight.grad is not None]
+        assert given
+        assert all(one.dtype == torch.float32 and one.isfinite().all() for one in given)
 
     def test_lora_leaves_all_other_weights_alone(self) -> None:
         """Gradients reach every LoRA matrix, learned tokens and connectors; nothing else."""

@@ -30,6 +30,12 @@ def describe_prompts(
         "pooling": options.pooling or family.default_pooling,
         "normalize": options.normalize,
         "max_length": max_tokens,
-        "dtype": str(family.word_embeddings.weight.dtype).removeprefix("torch."),
+        "dtype": _dtype(family, options),
         **family.describe_pictures(),
     }
+
+
+def _dtype(family: Family, options: VlmOptions) -> str:
+    if options.dtype == "mixed":
+        return options.dtype
+    return str(family.word_embeddings.weight.dtype).removeprefix("torch.")

@@ -57,6 +57,8 @@ def load_vlm(
         )
     chosen = torch.device("cpu") if device is None else device
     family = _load_family(name, options, chosen, seed)
+    if isinstance(family, Compact):
+        family.network.body.set_attn_implementation(_attention(options, chosen))
     if options.chat:
         template = chat_template(family.tokenizer, options.instruction)
     else:
@@ -223,7 +225,7 @@ def require_known_budgets(kind: type[Family], name: str, options: VlmOptions) ->
 def chosen_dtype(options: VlmOptions, device: torch.device) -> torch.dtype:
     """Returns the number type of the weights on a device."""
     if options.dtype != "auto":
-        return torch.float32 if options.dtype == "float32" else torch.bfloat16
+        return torch.bfloat16 if options.dtype == "bfloat16" else torch.float32
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
 
@@ -231,5 +233,7 @@ def chosen_dtype(options: VlmOptions, device: torch.device) -> torch.dtype:
 def _attention(options: VlmOptions, device: torch.device) -> str:
     if options.attention != "auto":
         return options.attention
+    if options.dtype == "mixed" and device.type == "cpu":
+        return "eager"  # the fused backward pass is slow in bfloat16 on processors
     flash = device.type == "cuda" and importlib.util.find_spec("flash_attn") is not None
     return "flash_attention_2" if flash else "sdpa"

@@ -1,6 +1,7 @@
 """One door to every vision-language model: encode, token loss, body, image features."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -195,7 +196,8 @@ class VisionLanguageModel(nn.Module):
                 "Shorten the histories (max_len).",
             )
         dtype = self.family.word_embeddings.weight.dtype
-        return self.family.body(inputs_embeds.to(dtype), mask, causal=causal)
+        with self._products():
+            return self.family.body(inputs_embeds.to(dtype), mask, causal=causal)
 
     def image_features(self, images: Sequence[PictureSource]) -> list[VisualFeatures | None]:
         """Returns what the vision tower makes of each picture, apart from any prompt.
@@ -281,7 +283,15 @@ class VisionLanguageModel(nn.Module):
     def states(self, batch: PromptBatch) -> Tensor:
         """Returns the last hidden states ``[B, T, D]`` of collated prompts."""
         embeddings = self.learned.embed(batch.ids, self.family.word_embeddings)
-        return self.family.states(embeddings, batch)
+        if self.options.dtype == "mixed":  # which does not know float16, as caches store it
+            features = [VisualFeatures(one.values.float(), one.shape) for one in batch.features]
+            batch = replace(batch, features=features)
+        with self._products():
+            return self.family.states(embeddings, batch)
+
+    def _products(self) -> torch.autocast:
+        mixed = self.options.dtype == "mixed"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
 
     def _answer_loss(self, batch: PromptBatch) -> Tensor:
         return answer_loss(self.states(batch), batch, self.family.logits)

@@ -34,8 +34,10 @@ class TuningOptions(StrictConfig):
 class VlmOptions(StrictConfig):
     """How prompts become tokens and batches."""
 
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the weights; auto = bfloat16 where the device computes it fast, else float32."""
+    dtype: Literal["auto", "float32", "bfloat16", "mixed"] = "auto"
+    """Of the weights; auto = bfloat16 where the device computes it fast, else float32. mixed =
+    float32 weights, bfloat16 products in the body: several times as fast where a processor
+    multiplies bfloat16 in hardware (AMX, GPUs), and small steps of learning weights are kept."""
     attention: Literal["auto", "sdpa", "flash_attention_2", "eager"] = "auto"
     """auto = flash-attention where it is installed on a GPU, else PyTorch's fused attention."""
     max_tokens: int | None = Field(default=None, ge=8)

@@ -99,7 +99,9 @@ class Compact(Family):
             return embeddings
         rows = torch.cat([one.values for one in batch.features])
         projected = self.network.projector(rows.to(embeddings.device, embeddings.dtype))
-        return embeddings.masked_scatter(batch.filled.unsqueeze(-1), projected)
+        return embeddings.masked_scatter(
+            batch.filled.unsqueeze(-1), projected.to(embeddings.dtype)
+        )
 
     def states(self, embeddings: Tensor, batch: PromptBatch) -> Tensor:
         """Returns the last hidden states ``[B, T, D]`` under the prefix-LM mask."""
