@@ -2,10 +2,14 @@
 
 import pytest
 import torch
+from tests.pictured import pictured_dataset
 
 from vlmrec.core.protocols import Monitored, Multimodal, TrainingBatch
 from vlmrec.models import VLM2Rec
+from vlmrec.pipeline.fitting import fit
+from vlmrec.testing.multimodal import MultimodalContract
 from vlmrec.testing.recommenders import RecommenderContract
+from vlmrec.train.options import TrainOptions
 from vlmrec.vlm.options import VlmOptions
 
 OFF = {"wpcl": None, "crtr": None}
@@ -60,6 +64,18 @@ class TestVLM2RecInternal(TestVLM2Rec):
 class TestVLM2RecTextAlone(TestVLM2Rec):
     def make_spec(self, dataset, folder):
         return VLM2Rec(backbone="tiny", max_len=8, inputs="text", scoring="sum", **OFF)
+
+
+class TestVLM2RecTakenApart(MultimodalContract):
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _train(cls, tmp_path_factory):
+        split = pictured_dataset(tmp_path_factory.mktemp("pictures"), gaps=False).leave_one_out()
+        options = TrainOptions(epochs=1, device="cpu")
+        cls.fitted = fit(VLM2Rec(backbone="tiny", max_len=4), split, options=options, quiet=True)
+
+    def model(self):
+        return self.fitted.model
 
 
 @pytest.mark.parametrize("change", [{"fusion": "internal"}, {"inputs": "image"}])

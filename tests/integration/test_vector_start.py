@@ -88,9 +88,7 @@ def test_a_stored_run_needs_its_source_no_more(source, split, tmp_path):
     again = Run.load(tmp_path / "run")
     assert same_weights(run, again)
     assert recommend(again, ["i03"]).equals(recommend(run, ["i03"]))
-    with pytest.raises(
-        ConfigError, match=r"the run '.*moved'.* cannot be embedded"
-    ):
+    with pytest.raises(ConfigError, match=r"the run '.*moved'.* cannot be embedded"):
         add_items(again, pl.DataFrame({"item_id": ["n"], "title": ["new"]}))
 
 

@@ -35,10 +35,10 @@ FILLERS = (
     "season", "range", "line", "piece", "item",
 )  # fmt: skip
 """Words that tell nothing; every title has three."""
-SHAPES = ("disc", "ring", "bars", "dots", "star", "cross")
+SHAPES = ("disc", "ring", "rows", "columns", "dots", "cross")
 BACKDROPS = ("sand", "slate", "moss", "wine", "night")
 _TINTS = ((0.8, 0.7, 0.5), (0.5, 0.55, 0.65), (0.25, 0.45, 0.2), (0.5, 0.15, 0.25), (0.1, 0.1, 0.25))
-N_HUES, N_SIZES = 8, 4
+N_HUES, N_SIZES = 6, 4
 SIDE = 32
 """Edge length of the pictures, in pixels."""
 
@@ -168,12 +168,12 @@ def _picture(looks: IntArray, noise: float, rng: np.random.Generator) -> Image.I
     shape, backdrop, hue, size = (int(code) for code in looks)
     canvas = Canvas(SIDE)
     canvas.pixels[:] = np.array(_TINTS[backdrop], dtype=np.float32)
-    turn = float(rng.uniform(0, 2 * np.pi))
-    radius = (0.25, 0.31, 0.38, 0.46)[size] * float(rng.uniform(0.93, 1.07))
+    turn = float(rng.uniform(-0.25, 0.25))
+    radius = (0.28, 0.34, 0.4, 0.46)[size] * float(rng.uniform(0.93, 1.07))
     centre = rng.uniform(radius, 1 - radius, 2) if radius < 0.5 else np.full(2, 0.5)
     mask = _shape(canvas, SHAPES[shape], (float(centre[0]), float(centre[1])), radius, turn)
     canvas.blend(mask, _paint((hue + float(rng.uniform(-0.2, 0.2))) / N_HUES))
-    canvas.pixels *= np.float32(rng.uniform(0.75, 1.25))
+    canvas.pixels *= np.float32(rng.uniform(0.88, 1.12))
     canvas.pixels += np.float32(noise) * rng.standard_normal(canvas.pixels.shape, dtype=np.float32)
     return canvas.image()
 
@@ -187,26 +187,21 @@ def _shape(
         return disc
     if kind == "ring":
         return disc - canvas.ellipse(centre, (0.55 * radius, 0.55 * radius))
-    if kind == "bars":
-        across = (canvas.x - centre[0]) * np.cos(turn) + (canvas.y - centre[1]) * np.sin(turn)
-        return disc * canvas.soft(0.2 * radius - np.abs(across % (0.8 * radius) - 0.4 * radius))
+    if kind in ("rows", "columns"):
+        angle = turn + (np.pi / 2 if kind == "rows" else 0.0)
+        across = (canvas.x - centre[0]) * np.cos(angle) + (canvas.y - centre[1]) * np.sin(angle)
+        period = 0.5 * radius
+        return disc * canvas.soft(period / 4 - np.abs(across % period - period / 2))
+    angles = turn + np.arange(5) * 2 * np.pi / 5
     if kind == "dots":
-        angles = turn + np.arange(5) * 2 * np.pi / 5
-        spots = np.array(centre) + 0.72 * radius * np.stack([np.cos(angles), np.sin(angles)], 1)
-        masks = [canvas.ellipse((float(x), float(y)), (0.26 * radius,) * 2) for x, y in spots]
+        spots = np.array(centre) + 0.7 * radius * np.stack([np.cos(angles), np.sin(angles)], 1)
+        masks = [canvas.ellipse((float(x), float(y)), (0.28 * radius,) * 2) for x, y in spots]
         return np.max(masks, axis=0)
-    corners = {"star": 10, "cross": 12}[kind]
-    steps = np.arange(corners)
-    reach = np.ones(corners)
-    angles = 2 * np.pi * steps / corners
-    if kind == "star":
-        reach[1::2] = 0.4
-    else:  # per arm: outer right, outer left, inner corner
-        reach[2::3] = 0.3
-        angles = np.pi / 2 * (steps // 3) + np.array([-0.22, 0.22, np.pi / 4])[steps % 3]
-    spots = np.stack([np.cos(angles + turn), np.sin(angles + turn)], axis=1)
-    places = np.array(centre) + radius * reach[:, None] * spots
-    return canvas.polygon([(float(x), float(y)) for x, y in places])
+    steps = np.arange(12)  # a cross; per arm: outer right, outer left, inner corner
+    angles = turn + np.pi / 2 * (steps // 3) + np.array([-0.22, 0.22, np.pi / 4])[steps % 3]
+    reach = radius * np.array([1.0, 1.0, 0.3])[steps % 3]
+    x, y = centre[0] + reach * np.cos(angles), centre[1] + reach * np.sin(angles)
+    return canvas.polygon([(float(one), float(other)) for one, other in zip(x, y, strict=True)])
 
 
 def _paint(hue: float) -> FloatArray:

@@ -33,6 +33,7 @@ class GradientModulation(StrictConfig):
     alpha: float = Field(default=0.3, ge=0)
     """Our choice: a branch that is twice as sure of the target (rho = 2) learns at .46 of the
     pace."""
+
     def __call__(self, scores: BranchScores, temperature: float) -> tuple[Tensor, Tensor]:
         """Returns the factors of text and image; see `modulation_factors`."""
         return modulation_factors(scores, temperature, self)

@@ -8,7 +8,13 @@ from typing import Any
 from vlmrec.core.errors import ArtifactError
 from vlmrec.core.tensor_files import load_tensors
 from vlmrec.vlm.checkpoints import CheckpointSource
-from vlmrec.vlm.compact_network import CompactConfig, CompactNetwork, TinyTower, VisualTokens
+from vlmrec.vlm.compact_network import (
+    CompactConfig,
+    CompactNetwork,
+    TinyTower,
+    ToyTower,
+    VisualTokens,
+)
 from vlmrec.vlm.efficientnet import WIDTH, build_network, load_pretrained_network
 from vlmrec.vlm.families.compact import Compact, Tiny
 from vlmrec.vlm.packaged import MINILM
@@ -103,7 +109,7 @@ def load_compact_folder(folder: Path, visual_tokens: VisualTokens | None) -> Com
         ) from None
     with CheckpointSource(str(folder), None, True).explained():
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    kind = Tiny if config.tower == "tiny" else Compact
+    kind = Compact if config.tower == "efficientnet-lite0" else Tiny
     return kind(network, tokenizer, None, {})
 
 
@@ -115,6 +121,8 @@ def blank_network(config: CompactConfig) -> CompactNetwork:
     body = BertModel(BertConfig(**settings), add_pooling_layer=False)
     if config.tower == "tiny":
         return CompactNetwork(config, body, TinyTower(), TinyTower.width)
+    if config.tower == "toy":
+        return CompactNetwork(config, body, ToyTower(config.picture_side), ToyTower.width)
     return CompactNetwork(config, body, build_network(), WIDTH)
 
 
@@ -135,9 +143,7 @@ def word_tokenizer(texts: Iterable[str]) -> Any:
 
     lower, divide = normalizers.Lowercase(), pre_tokenizers.Whitespace()
     words = {
-        word
-        for text in texts
-        for word, _ in divide.pre_tokenize_str(lower.normalize_str(text))
+        word for text in texts for word, _ in divide.pre_tokenize_str(lower.normalize_str(text))
     }
     vocabulary = _numbered(sorted(words))
     core = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token=_TINY_SPECIALS["unk_token"]))

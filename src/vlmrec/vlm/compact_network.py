@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from vlmrec.core.config import StrictConfig
 
 MODEL_TYPE = "vlmrec_compact"
-TowerName = Literal["efficientnet-lite0", "tiny"]
+TowerName = Literal["efficientnet-lite0", "tiny", "toy"]
 VisualTokens = Literal[1, 4, 9, 16, 49]
 
 
@@ -25,13 +25,12 @@ class CompactConfig(StrictConfig):
     """Which vision tower."""
     visual_tokens: VisualTokens = 4
     """Tokens a picture becomes: the tower's grid is averaged into this many squares."""
-    picture_side: int | None = Field(default=None, ge=8)
-    """Edge length of the square that pictures are squashed to, in pixels; None = what the tower
-    is made for."""
+    picture_side: int = Field(default=32, ge=8)
+    """Edge length of pictures for the tower "toy", in pixels; the others are made for one."""
 
 
 class TinyTower(nn.Module):
-    """Three convolutions, each of which halves the side: 56 x 56 pixels -> ``[B, 32, 7, 7]``."""
+    """Three convolutions for 56 x 56 pixels -> ``[B, 32, 7, 7]``."""
 
     width = 32
     side = 56
@@ -47,7 +46,34 @@ class TinyTower(nn.Module):
         )
 
     def extract_features(self, pixels: Tensor) -> Tensor:
-        """Returns ``[B, 32, S/8, S/8]`` (rounded up) for ``[B, 3, S, S]``."""
+        """Returns ``[B, 32, 7, 7]`` for ``[B, 3, 56, 56]``."""
+        return self.layers(pixels)
+
+
+class ToyTower(nn.Module):
+    """Three convolutions, the last as wide as the picture -> ``[B, 64, 1, 1]``.
+
+    It learns the pictures of a small catalogue within hundreds of steps, because each place of
+    a picture has weights of its own; a shape that never was at a place is not known there.
+
+    Args:
+        side: Edge length of the pictures.
+    """
+
+    width = 64
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 16, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, self.width, -(-side // 4)),
+        )
+
+    def extract_features(self, pixels: Tensor) -> Tensor:
+        """Returns ``[B, 64, 1, 1]`` for ``[B, 3, side, side]``."""
         return self.layers(pixels)
 
 

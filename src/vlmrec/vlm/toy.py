@@ -14,7 +14,7 @@ from pydantic import Field
 
 from vlmrec.core.config import StrictConfig
 from vlmrec.vlm.compact_loading import blank_network, word_tokenizer
-from vlmrec.vlm.compact_network import CompactConfig, VisualTokens
+from vlmrec.vlm.compact_network import CompactConfig
 from vlmrec.vlm.families.compact import Tiny
 from vlmrec.vlm.model import VisionLanguageModel
 from vlmrec.vlm.options import VlmOptions
@@ -36,8 +36,6 @@ class ToyOptions(StrictConfig):
     """Longest prompt, in tokens."""
     picture_side: int = Field(default=32, ge=8)
     """Edge length of pictures, in pixels."""
-    visual_tokens: VisualTokens = 1
-    """Tokens a picture becomes."""
     spread: float = Field(default=0.1, gt=0)
     """Standard deviation of the random weights of the body."""
 
@@ -76,8 +74,8 @@ def make_toy(
     }
     config = CompactConfig(
         text=text,
-        tower="tiny",
-        visual_tokens=options.visual_tokens,
+        tower="toy",
+        visual_tokens=1,
         picture_side=options.picture_side,
     )
     with seeded(seed, "toy"):

@@ -99,9 +99,7 @@ class Compact(Family):
             return embeddings
         rows = torch.cat([one.values for one in batch.features])
         projected = self.network.projector(rows.to(embeddings.device, embeddings.dtype))
-        return embeddings.masked_scatter(
-            batch.filled.unsqueeze(-1), projected.to(embeddings.dtype)
-        )
+        return embeddings.masked_scatter(batch.filled.unsqueeze(-1), projected.to(embeddings.dtype))
 
     def states(self, embeddings: Tensor, batch: PromptBatch) -> Tensor:
         """Returns the last hidden states ``[B, T, D]`` under the prefix-LM mask."""
@@ -123,7 +121,8 @@ class Compact(Family):
     @property
     def _side(self) -> int:
         config = self.network.config
-        return config.picture_side or (TinyTower.side if config.tower == "tiny" else SIDE)
+        sides = {"tiny": TinyTower.side, "toy": config.picture_side}
+        return sides.get(config.tower, SIDE)
 
 
 class Tiny(Compact):

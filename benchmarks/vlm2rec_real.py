@@ -1,0 +1,105 @@
+"""VLM2Rec's claim on real data: what each loss does to the branches, and to the ranking.
+
+    python -m benchmarks.vlm2rec_real --data FOLDER --runs FOLDER [--seeds 0 1 2] [--only NAME ...]
+
+Trains `recipes/ml-100k-mm/vlm2rec.yaml` under every loss, ranks the test cases in every view,
+and prints means over seeds with the intervals over users. Each run is a folder in --runs: a
+study that was stopped goes on, and several processes may share one (--only, --seeds). --table
+prints what is finished and writes the result.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import describe_machine
+from benchmarks.report import options_parser, result_path, write_result
+from benchmarks.vlm import made_up_shop
+from vlmrec.core.config import read_config_file
+from vlmrec.data.dataset import Dataset
+from vlmrec.models.vlm2rec import VLM2Rec
+from vlmrec.objectives.crtr import Crtr
+from vlmrec.objectives.gradient_modulation import GradientModulation
+from vlmrec.objectives.modality_dropout import ModalityDropout
+from vlmrec.objectives.unimodal_heads import UnimodalHeads
+from vlmrec.objectives.wpcl import Wpcl
+from vlmrec.pipeline.branch_study import format_study, study_folder, study_run, study_table
+from vlmrec.train.options import TrainOptions
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "ml-100k-mm" / "vlm2rec.yaml"
+LOSSES: dict[str, dict[str, Any]] = {
+    "InfoNCE": {},
+    "WPCL": {"wpcl": Wpcl()},
+    "CRTR": {"crtr": Crtr()},
+    "WPCL + CRTR": {"wpcl": Wpcl(), "crtr": Crtr()},
+    "unimodal heads": {"heads": UnimodalHeads()},
+    "modality dropout": {"modality_dropout": ModalityDropout()},
+    "gradient modulation": {"modulation": GradientModulation()},
+    "text alone": {"inputs": "text"},
+    "image alone": {"inputs": "image"},
+    "internal fusion": {"fusion": "internal"},
+    "heads + WPCL": {"heads": UnimodalHeads(), "wpcl": Wpcl()},
+    "InfoNCE on the sum": {"scoring": "sum"},
+    "WPCL on the sum": {"wpcl": Wpcl(), "scoring": "sum"},
+}
+QUICK = {"InfoNCE": {}, "WPCL": {"wpcl": Wpcl()}}
+
+
+def variants(base: VLM2Rec, losses: dict[str, dict[str, Any]]) -> dict[str, VLM2Rec]:
+    """Returns the specification of every loss, all else alike."""
+    plain = base.model_dump() | dict.fromkeys(
+        ("wpcl", "crtr", "heads", "modality_dropout", "modulation")
+    )
+    return {name: VLM2Rec.model_validate(plain | changes) for name, changes in losses.items()}
+
+
+def read_recipe(path: Path, *, quick: bool) -> tuple[VLM2Rec, TrainOptions]:
+    """Returns the recipe's model and training."""
+    given = read_config_file(path)
+    training = {name: given.pop(name) for name in TrainOptions.model_fields if name in given}
+    if quick:
+        given |= {"backbone": "tiny", "max_len": 2, "vlm": {}, "tuning": {"kind": "lora"}}
+        training |= {"epochs": 1, "valid_every": 1}
+    return VLM2Rec.parse(given, str(path)), TrainOptions.parse(training, str(path))
+
+
+def run(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Trains what is missing, prints the table and returns it."""
+    base, training = read_recipe(RECIPE, quick=options.quick)
+    chosen = variants(base, QUICK if options.quick else LOSSES)
+    dataset = (
+        made_up_shop(options.runs / "shop", quick=True)
+        if options.quick
+        else Dataset.load(options.data)
+    )
+    split = dataset.leave_one_out()
+    if not options.table:
+        for name in options.only or chosen:
+            for seed in options.seeds:
+                print(f"{name}, seed {seed} ...", flush=True)
+                seeded = training.model_copy(update={"seed": seed})
+                out = study_folder(options.runs, name, seed)
+                study_run(chosen[name], split, out, seeded, quiet=True)
+    rows = study_table(options.runs, chosen, options.seeds)
+    print(format_study(rows))
+    return [row.to_json() for row in rows]
+
+
+def main() -> None:
+    """Runs the study, prints the table, writes the result."""
+    parser = options_parser("vlm2rec_real", __doc__)
+    parser.add_argument("--data", type=Path, help="dataset folder with texts and pictures")
+    parser.add_argument("--runs", type=Path, default=Path("runs/vlm2rec-real"), help="run folders")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", choices=LOSSES, help="train these losses only")
+    parser.add_argument("--table", action="store_true", help="train nothing")
+    options = parser.parse_args()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    rows = run(options)
+    result = {"machine": describe_machine(), "recipe": RECIPE.read_text("utf-8"), "rows": rows}
+    write_result(result_path("vlm2rec_real", options), result)
+
+
+if __name__ == "__main__":
+    main()
