@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -250,13 +251,8 @@ class TwoBranchRecommender(Recommender):
 def _prefixes(batch: TrainingBatch, max_len: int) -> tuple[Tensor, Tensor]:
     """Returns the history ``[M, T]`` before each of the M targets ``[M]`` of a batch."""
     rows, places = (batch.targets != PADDING_ID).nonzero(as_tuple=True)
-    steps = torch.arange(batch.items.shape[1], device=batch.items.device)
-    if len(rows) == len(batch.items) and bool((batch.items[rows, places] != PADDING_ID).all()):
-        kept = batch.items[rows].masked_fill(steps > places[:, None], PADDING_ID)
-        if batch.items.shape[1] <= max_len:
-            return kept, batch.targets[rows, places]
-    flat = batch.items.cpu().numpy().astype("int32").ravel()
-    stop = (rows * batch.items.shape[1] + places + 1).cpu().numpy()
-    length = (places + 1).clamp_max(max_len).cpu().numpy()
-    found = torch.as_tensor(gather_padded(flat, stop - length, length), device=batch.items.device)
-    return found, batch.targets[rows, places]
+    ends = (rows * batch.items.shape[1] + places + 1).cpu().numpy()
+    lengths = (places + 1).clamp_max(max_len).cpu().numpy()
+    flat = batch.items.cpu().numpy().astype(np.int32).ravel()
+    histories = torch.as_tensor(gather_padded(flat, ends - lengths, lengths))
+    return histories.to(batch.items.device), batch.targets[rows, places]
