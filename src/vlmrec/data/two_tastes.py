@@ -30,14 +30,21 @@ FACTS: dict[str, tuple[str, ...]] = {
 }
 """What a title tells, one word each."""
 FILLERS = (
-    "new", "classic", "daily", "simple", "finest", "modern", "trusted", "genuine", "little", "usual",
-    "special", "original", "home", "model", "series", "edition", "choice", "favourite", "basic",
+    "new", "classic", "daily", "simple", "finest", "modern", "trusted", "genuine", "little",
+    "usual", "special", "original", "home", "model", "series", "edition", "choice",
+    "favourite", "basic",
     "season", "range", "line", "piece", "item",
 )  # fmt: skip
 """Words that tell nothing; every title has three."""
 SHAPES = ("disc", "ring", "rows", "columns", "dots", "cross")
 BACKDROPS = ("sand", "slate", "moss", "wine", "night")
-_TINTS = ((0.8, 0.7, 0.5), (0.5, 0.55, 0.65), (0.25, 0.45, 0.2), (0.5, 0.15, 0.25), (0.1, 0.1, 0.25))
+_TINTS = (
+    (0.8, 0.7, 0.5),
+    (0.5, 0.55, 0.65),
+    (0.25, 0.45, 0.2),
+    (0.5, 0.15, 0.25),
+    (0.1, 0.1, 0.25),
+)
 N_HUES, N_SIZES = 6, 4
 SIDE = 32
 """Edge length of the pictures, in pixels."""
@@ -52,9 +59,9 @@ class TwoTastesConfig(StrictConfig):
     """Number of users."""
     n_events: int = Field(default=12, ge=3)
     """Events of every user; nobody takes an item twice."""
-    looks_weight: float = Field(default=0.6, ge=0)
+    looks_weight: float = Field(default=1.0, ge=0)
     """How much users care for looks, where what they care for words is 1."""
-    sharpness: float = Field(default=4.0, ge=0)
+    sharpness: float = Field(default=8.0, ge=0)
     """How strictly users follow their taste; 0 takes at random."""
     noise: float = Field(default=0.2, ge=0)
     """Standard deviation of the noise on every pixel, whose values run from 0 to 1."""
@@ -161,7 +168,7 @@ def _looks(facts: IntArray, streams: Streams) -> IntArray:
 def _title(facts: IntArray, rng: np.random.Generator) -> str:
     told = [words[int(code)] for words, code in zip(FACTS.values(), facts, strict=True)]
     words = [*told, *(str(word) for word in rng.choice(FILLERS, 3, replace=False))]
-    return " ".join(words[place] for place in rng.permutation(len(words)))
+    return " ".join(words[int(place)] for place in rng.permutation(len(words)))
 
 
 def _picture(looks: IntArray, noise: float, rng: np.random.Generator) -> Image.Image:
@@ -195,7 +202,8 @@ def _shape(
     angles = turn + np.arange(5) * 2 * np.pi / 5
     if kind == "dots":
         spots = np.array(centre) + 0.7 * radius * np.stack([np.cos(angles), np.sin(angles)], 1)
-        masks = [canvas.ellipse((float(x), float(y)), (0.28 * radius,) * 2) for x, y in spots]
+        spot = (0.28 * radius, 0.28 * radius)
+        masks = [canvas.ellipse((float(x), float(y)), spot) for x, y in spots]
         return np.max(masks, axis=0)
     steps = np.arange(12)  # a cross; per arm: outer right, outer left, inner corner
     angles = turn + np.pi / 2 * (steps // 3) + np.array([-0.22, 0.22, np.pi / 4])[steps % 3]

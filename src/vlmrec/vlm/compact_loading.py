@@ -128,27 +128,32 @@ def blank_network(config: CompactConfig) -> CompactNetwork:
 
 def _byte_tokenizer() -> Any:
     """Returns a tokenizer that knows every text: its tokens are bytes."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
     vocabulary = _numbered(sorted(pre_tokenizers.ByteLevel.alphabet()))
     core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
-    return _fast(core, vocabulary)
+    core.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
+    )
+    return _with_specials(core)
 
 
 def word_tokenizer(texts: Iterable[str]) -> Any:
-    """Returns a tokenizer whose tokens are the words and signs of `texts`, in lower case."""
+    """Returns a tokenizer whose tokens are the words and signs of `texts`, in lower case.
+
+    It puts nothing around a text: a prompt of one picture is one token.
+    """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
     lower, divide = normalizers.Lowercase(), pre_tokenizers.Whitespace()
-    words = {
-        word for text in texts for word, _ in divide.pre_tokenize_str(lower.normalize_str(text))
-    }
-    vocabulary = _numbered(sorted(words))
+    pieces = (divide.pre_tokenize_str(lower.normalize_str(text)) for text in texts)
+    vocabulary = _numbered(sorted({word for found in pieces for word, _ in found}))
     core = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token=_TINY_SPECIALS["unk_token"]))
     core.normalizer, core.pre_tokenizer = lower, divide
-    return _fast(core, vocabulary)
+    return _with_specials(core)
 
 
 def _numbered(tokens: Iterable[str]) -> dict[str, int]:
@@ -156,13 +161,7 @@ def _numbered(tokens: Iterable[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate([*_TINY_SPECIALS.values(), *tokens])}
 
 
-def _fast(core: Any, vocabulary: dict[str, int]) -> Any:
-    """Returns a tokenizer as transformers has them, which puts CLS and SEP around a text."""
-    from tokenizers import processors
+def _with_specials(core: Any) -> Any:
     from transformers import PreTrainedTokenizerFast
 
-    core.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
-    )
     return PreTrainedTokenizerFast(tokenizer_object=core, **_TINY_SPECIALS)

@@ -188,7 +188,7 @@ def _compact(config: CompactConfig, folder: Path | None) -> Compact:
     if folder is not None:
         with CheckpointSource(str(folder), None, True).explained():
             tokenizer = AutoTokenizer.from_pretrained(folder)
-    kind = Tiny if config.tower == "tiny" else Compact
+    kind = Compact if config.tower == "efficientnet-lite0" else Tiny
     return kind(network, tokenizer, None, {})
 
 
