@@ -1,5 +1,6 @@
 """One door to every vision-language model: encode, token loss, body, image features."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -289,9 +290,10 @@ class VisionLanguageModel(nn.Module):
         with self._products():
             return self.family.states(embeddings, batch)
 
-    def _products(self) -> torch.autocast:
-        mixed = self.options.dtype == "mixed"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
+    def _products(self) -> contextlib.AbstractContextManager[Any]:
+        if self.options.dtype != "mixed" or self.device.type == "meta":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def _answer_loss(self, batch: PromptBatch) -> Tensor:
         return answer_loss(self.states(batch), batch, self.family.logits)
