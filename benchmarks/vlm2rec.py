@@ -29,24 +29,14 @@ from vlmrec.core.random import Streams
 from vlmrec.data.dataset import Dataset
 from vlmrec.models.two_branches import TwoBranchRecommender
 from vlmrec.models.vlm2rec import VLM2Rec
-from vlmrec.objectives.crtr import Crtr
-from vlmrec.objectives.gradient_modulation import GradientModulation
-from vlmrec.objectives.modality_dropout import ModalityDropout
-from vlmrec.objectives.unimodal_heads import UnimodalHeads
-from vlmrec.objectives.wpcl import Wpcl
+from vlmrec.pipeline.branch_losses import branch_losses
 from vlmrec.pipeline.evaluation import training_data
 from vlmrec.vlm.options import VlmOptions
 
 COLUMNS = ("loss", "step_s", "ratio", "goal", "peak_mib")
 PLAIN = {"wpcl": None, "crtr": None, "measure_every": 0}
 LOSSES: dict[str, dict[str, Any]] = {
-    "InfoNCE": {},
-    "WPCL": {"wpcl": Wpcl()},
-    "CRTR": {"crtr": Crtr()},
-    "WPCL + CRTR": {"wpcl": Wpcl(), "crtr": Crtr()},
-    "unimodal heads": {"heads": UnimodalHeads()},
-    "modality dropout": {"modality_dropout": ModalityDropout()},
-    "gradient modulation": {"modulation": GradientModulation()},
+    **branch_losses(),
     "InfoNCE, gradient shares measured": {"measure_every": 1},
 }
 

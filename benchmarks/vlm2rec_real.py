@@ -19,39 +19,28 @@ from benchmarks.vlm import made_up_shop
 from vlmrec.core.config import read_config_file
 from vlmrec.data.dataset import Dataset
 from vlmrec.models.vlm2rec import VLM2Rec
-from vlmrec.objectives.crtr import Crtr
-from vlmrec.objectives.gradient_modulation import GradientModulation
-from vlmrec.objectives.modality_dropout import ModalityDropout
 from vlmrec.objectives.unimodal_heads import UnimodalHeads
 from vlmrec.objectives.wpcl import Wpcl
+from vlmrec.pipeline.branch_losses import (
+    PLAIN,
+    WEAK_PENALISED,
+    branch_losses,
+    branches_alone,
+    with_losses,
+)
 from vlmrec.pipeline.branch_study import format_study, study_folder, study_run, study_table
 from vlmrec.train.options import TrainOptions
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "ml-100k-mm" / "vlm2rec.yaml"
 LOSSES: dict[str, dict[str, Any]] = {
-    "InfoNCE": {},
-    "WPCL": {"wpcl": Wpcl()},
-    "CRTR": {"crtr": Crtr()},
-    "WPCL + CRTR": {"wpcl": Wpcl(), "crtr": Crtr()},
-    "unimodal heads": {"heads": UnimodalHeads()},
-    "modality dropout": {"modality_dropout": ModalityDropout()},
-    "gradient modulation": {"modulation": GradientModulation()},
-    "text alone": {"inputs": "text"},
-    "image alone": {"inputs": "image"},
+    **branch_losses(),
+    **branches_alone(),
     "internal fusion": {"fusion": "internal"},
     "heads + WPCL": {"heads": UnimodalHeads(), "wpcl": Wpcl()},
     "InfoNCE on the sum": {"scoring": "sum"},
     "WPCL on the sum": {"wpcl": Wpcl(), "scoring": "sum"},
 }
-QUICK = {"InfoNCE": {}, "WPCL": {"wpcl": Wpcl()}}
-
-
-def variants(base: VLM2Rec, losses: dict[str, dict[str, Any]]) -> dict[str, VLM2Rec]:
-    """Returns the specification of every loss, all else alike."""
-    plain = base.model_dump() | dict.fromkeys(
-        ("wpcl", "crtr", "heads", "modality_dropout", "modulation")
-    )
-    return {name: VLM2Rec.model_validate(plain | changes) for name, changes in losses.items()}
+QUICK = (PLAIN, WEAK_PENALISED)
 
 
 def read_recipe(path: Path, *, quick: bool) -> tuple[VLM2Rec, TrainOptions]:
@@ -67,7 +56,7 @@ def read_recipe(path: Path, *, quick: bool) -> tuple[VLM2Rec, TrainOptions]:
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Trains what is missing, prints the table and returns it."""
     base, training = read_recipe(RECIPE, quick=options.quick)
-    chosen = variants(base, QUICK if options.quick else LOSSES)
+    chosen = with_losses(base, {n: LOSSES[n] for n in QUICK} if options.quick else LOSSES)
     dataset = (
         made_up_shop(options.runs / "shop", quick=True)
         if options.quick

@@ -1,0 +1,120 @@
+"""VLM2Rec's item vectors as the start of sequential models, against the vectors they replace.
+
+    python -m benchmarks.vlm2rec_vectors --data FOLDER --study FOLDER --runs FOLDER [--seeds 0 1 2]
+
+SASRec and GRU4Rec start from random vectors, from those of the backbone as it is, and from those
+of the runs that `benchmarks.vlm2rec_real` left in --study; frozen under a linear adapter, or tuned
+with it. Beside them stand models that learn a vector for each item. All have one learning rate,
+one budget and stop by validation. Each run is a folder in --runs, so that a study that was stopped
+goes on. --table prints what is finished and writes the result.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks.machine import describe_machine
+from benchmarks.report import format_table, options_parser, result_path, write_result
+from benchmarks.vlm2rec_real import RECIPE, read_recipe
+from vlmrec.bundle import is_complete
+from vlmrec.core.columns import RANK
+from vlmrec.core.random import Streams
+from vlmrec.data.dataset import Dataset
+from vlmrec.evaluation.metrics import parse_metrics
+from vlmrec.evaluation.significance import bootstrap_means
+from vlmrec.models import GRU4Rec, SASRec
+from vlmrec.pipeline.branch_losses import PLAIN, with_losses
+from vlmrec.pipeline.branch_study import study_folder
+from vlmrec.pipeline.fitting import fit
+from vlmrec.train.options import TrainOptions
+
+MODELS = {"sasrec": SASRec, "gru4rec": GRU4Rec}
+SOURCES = {"raw backbone": None, "InfoNCE": PLAIN, "WPCL + CRTR": "WPCL + CRTR"}
+"""Vectors by name, and the loss they were trained under (None: not trained)."""
+TRAINING = TrainOptions(learning_rate=3e-3, epochs=25, patience=4, device="cpu")
+COLUMNS = ("model", "vectors", "mode", "seeds", "NDCG@10", "low", "high")
+
+
+def starts(study: Path, raw: Path, width: int, seed: int) -> dict[tuple[str, str], dict[str, Any]]:
+    """Returns the options of each start, by the vectors' name and by whether they are tuned."""
+    named = {f"random, {width} numbers": f"random:{width}:{seed}"}
+    for name, loss in SOURCES.items():
+        named[name] = str(raw if loss is None else study_folder(study, loss, seed))
+    found: dict[tuple[str, str], dict[str, Any]] = {("learned", ""): {}}
+    for mode in ("frozen", "tuned"):
+        for name, source in named.items():
+            if source.startswith("random:") or is_complete(Path(source)):
+                found[name, mode] = {"vectors": source, "vectors_mode": mode}
+    return found
+
+
+def untrained(options: argparse.Namespace) -> Path:
+    """Returns the run folder of the backbone as it is."""
+    folder = options.runs / "raw"
+    if not is_complete(folder):
+        base, training = read_recipe(RECIPE, quick=False)
+        plain = with_losses(base, {PLAIN: {}})[PLAIN]
+        split = Dataset.load(options.data).leave_one_out()
+        fit(plain, split, folder, options=training.model_copy(update={"epochs": 0}))
+    return folder
+
+
+def run(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Trains what is missing and returns the rows of the table."""
+    split = Dataset.load(options.data).leave_one_out()
+    raw = options.runs / "raw" if options.table else untrained(options)
+    done: dict[tuple[str, str, str], list[Path]] = {}
+    for seed in options.seeds:
+        for model, kind in MODELS.items():
+            for (vectors, mode), changes in starts(options.study, raw, 768, seed).items():
+                out = study_folder(options.runs, f"{model} {vectors} {mode}", seed)
+                if not is_complete(out) and not options.table:
+                    print(f"{model}, {vectors} {mode}, seed {seed} ...", flush=True)
+                    seeded = TRAINING.model_copy(update={"seed": seed})
+                    fit(kind.parse(changes, model), split, out, options=seeded, quiet=True)
+                if is_complete(out):
+                    done.setdefault((model, vectors, mode), []).append(out)
+    return [row(*key, folders) for key, folders in done.items()]
+
+
+def row(model: str, vectors: str, mode: str, folders: list[Path]) -> dict[str, Any]:
+    """Returns mean and interval over users of the seeds' mean."""
+    (measure,) = parse_metrics(["NDCG@10"])
+    ranks = [pl.read_parquet(one / "test_ranks.parquet")[RANK].to_numpy() for one in folders]
+    values = np.stack([measure.per_case(one) for one in ranks])
+    address = (model, vectors, mode)
+    (found,) = bootstrap_means(values.mean(axis=0)[:, None], streams=Streams(0), address=address)
+    return {
+        "model": model,
+        "vectors": vectors,
+        "mode": mode,
+        "seeds": " ".join(f"{value:.4f}" for value in values.mean(axis=1)),
+        "NDCG@10": found.mean,
+        "low": found.low,
+        "high": found.high,
+    }
+
+
+def main() -> None:
+    """Runs the study, prints the table, writes the result."""
+    parser = options_parser("vlm2rec_vectors", __doc__)
+    parser.add_argument("--data", type=Path, required=True, help="dataset folder")
+    parser.add_argument("--study", type=Path, required=True, help="runs of vlm2rec_real")
+    parser.add_argument("--runs", type=Path, default=Path("runs/vlm2rec-vectors"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--table", action="store_true", help="train nothing")
+    options = parser.parse_args()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    rows = run(options)
+    print(format_table(rows, COLUMNS))
+    training = TRAINING.model_dump(mode="json")
+    result = {"machine": describe_machine(), "training": training, "rows": rows}
+    write_result(result_path("vlm2rec_vectors", options), result)
+
+
+if __name__ == "__main__":
+    main()
