@@ -94,12 +94,20 @@ class CatalogReader:
 
     def items(self, ids: Tensor) -> Branches:
         """Returns the branches of internal ids ``[n]``."""
-        return self._read("item", [[number] for number in ids.tolist()])
+        return self._read(_items(ids))
 
     def histories(self, items: Tensor) -> Branches:
         """Returns the branches of histories ``[B, T]``, padded with 0."""
-        rows = [[number for number in row if number != PADDING_ID] for row in items.tolist()]
-        return self._read("history", rows)
+        return self._read(_histories(items))
+
+    def pairs(self, histories: Tensor, ids: Tensor) -> tuple[Branches, Branches]:
+        """Returns the branches of histories ``[B, T]`` and of internal ids ``[n]``.
+
+        They are read together, so that the vision tower sees a picture of both once.
+        """
+        names, n = self.options.names, len(histories)
+        vectors = self._read(_histories(histories) + _items(ids)).vectors
+        return Branches(names, vectors[:n]), Branches(names, vectors[n:])
 
     def everything(self) -> Branches:
         """Returns the branches of all items and of padding ``[I + 1, P, D]``, without gradients."""
@@ -138,9 +146,9 @@ class CatalogReader:
         memory = self.memory if seen is self.seen else None  # features are not in the prompt
         return CatalogReader(self.vlm, options, texts, pictures, seen, memory)
 
-    def _read(self, side: Side, rows: list[list[int]]) -> Branches:
+    def _read(self, rows: list[tuple[Side, list[int]]]) -> Branches:
         vectors = [
-            self._encode([self._prompt(name, side, row) for row in rows])
+            self._encode([self._prompt(name, side, row) for side, row in rows])
             for name in self.options.names
         ]
         return Branches(self.options.names, torch.stack(vectors, dim=1))
@@ -185,6 +193,15 @@ class CatalogReader:
 
     def _text(self, number: int) -> str:
         return " ".join(self.texts[number].split()[: self.options.max_words])
+
+
+def _items(ids: Tensor) -> list[tuple[Side, list[int]]]:
+    return [("item", [number]) for number in ids.tolist()]
+
+
+def _histories(items: Tensor) -> list[tuple[Side, list[int]]]:
+    rows = ([number for number in row if number != PADDING_ID] for row in items.tolist())
+    return [("history", row) for row in rows]
 
 
 def _features(

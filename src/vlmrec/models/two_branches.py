@@ -140,7 +140,7 @@ class TwoBranchRecommender(Recommender):
         others = [] if batch.negatives is None else [batch.negatives.flatten()]
         candidates, place = torch.cat([goals, *others]).unique(return_inverse=True)
         targets = place[: len(goals)]
-        queries, keys = self.reader.histories(items), self.reader.items(candidates)
+        queries, keys = self.reader.pairs(items, candidates)
         if len(queries.names) == 1:
             rows = single_rows(queries, keys, candidates, targets, items, self.spec.info_nce)
             return LossSum(rows.sum(), len(rows))
