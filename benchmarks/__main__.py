@@ -1,4 +1,8 @@
-"""Runs every benchmark, one after the other: ``python -m benchmarks [--quick]``."""
+"""Runs every benchmark of speed, one after the other: ``python -m benchmarks [--quick]``.
+
+Studies of accuracy take an hour and are run by name: `vlm2rec_world`, `vlm2rec_real`,
+`vlm2rec_vectors`.
+"""
 
 import argparse
 import subprocess

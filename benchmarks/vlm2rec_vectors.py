@@ -108,6 +108,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--table", action="store_true", help="train nothing")
     options = parser.parse_args()
+    if options.quick:
+        parser.error("there is no toy size: it needs the runs of benchmarks.vlm2rec_real")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     rows = run(options)
     print(format_table(rows, COLUMNS))

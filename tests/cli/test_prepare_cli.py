@@ -162,3 +162,16 @@ def test_a_full_disk_leaves_nothing(tmp_path):
     assert "DataError" in done.stdout, done.stderr
     assert "disk is full" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv"]
+
+
+def test_the_world_of_two_tastes_comes_with_a_toy_and_the_command_that_trains_it(tmp_path):
+    out = tmp_path / "world"
+    result = call("two-tastes", "--out", out, "--seed", 7)
+    assert result.exit_code == 0
+    dataset = Dataset.load(out)
+    assert (dataset.n_users, dataset.n_items) == (3000, 600)
+    assert (out / "toy" / "config.json").is_file()
+    assert f"--data {out} --set backbone={out / 'toy'}" in result.output
+    again = call("two-tastes", "--out", out)
+    assert isinstance(again.exception, DataError)
+    assert "exists and is not empty" in str(again.exception)

@@ -3,7 +3,9 @@
 import importlib
 import json
 import sys
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,12 +18,20 @@ from benchmarks.memory import peak_mib, reset_peak, resident_mib
 from benchmarks.rectools import StoredVectors, add_metrics, arrays_of, compare, dataset, numbered
 from benchmarks.report import RESULTS, format_table, options_parser, result_path, write_result
 from benchmarks.training_step import TOY, measure
+from benchmarks.vlm2rec_world import bands
+from benchmarks.vlm2rec_world import run as study_world
 from benchmarks.workers.vlmrec_sasrec import cases, ndcg, run
+
+from vlmrec.evaluation.significance import Estimate
+from vlmrec.pipeline.branch_study import StudyRow
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+STUDIES = ("vlm2rec_world", "vlm2rec_real", "vlm2rec_vectors")
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, *STUDIES])
 def test_script_explains_itself(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,3 +147,27 @@ def test_toy_results_never_replace_results(tmp_path: Path) -> None:
     assert result_path("loading", parser.parse_args(["--quick", "--out", str(out)])) == out
     write_result(out, {"rows": [1]})
     assert json.loads(out.read_text()) == {"rows": [1]}
+
+
+def test_bands_are_judged_as_far_as_there_are_runs() -> None:
+    def row(variant: str, **means: float) -> StudyRow:
+        views = {name.replace("_", " "): mean for name, mean in means.items()}
+        estimates = {name: Estimate(mean, mean, mean) for name, mean in views.items()}
+        return StudyRow(variant, (0,), estimates, {}, "", 0.0, 0.0)
+
+    plain = row("InfoNCE", fused=0.25, image_branch=0.03, text_shuffled=0.02)
+    alone = row("image alone", fused=0.2)
+    mended = row("WPCL", fused=0.20, image_branch=0.13, text_shuffled=0.05)
+    found = bands([plain, alone, mended])
+    assert [round(one["found"], 3) for one in found] == [0.15, 0.03, 4.333, 2.5, 0.8]
+    assert [one["held"] for one in found] == [True, True, True, True, False]
+    assert [one["held"] for one in bands([plain, alone])] == [True, True]
+
+
+def test_the_study_of_the_planted_world_runs_and_goes_on(tmp_path: Path, capsys) -> None:
+    def study(*, table: bool) -> list[dict[str, Any]]:
+        options = Namespace(runs=tmp_path, seeds=[1], only=None, quick=True, table=table)
+        return study_world(options)["rows"]
+
+    assert study(table=False) == study(table=True)
+    assert "WPCL, seed 1 ..." in capsys.readouterr().out

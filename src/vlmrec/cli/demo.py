@@ -17,7 +17,9 @@ def demo(
     from vlmrec.cli.tables import print_comparison
     from vlmrec.core.errors import DataError
     from vlmrec.core.files import refuse_existing
+    from vlmrec.pipeline.branch_study import format_study
     from vlmrec.pipeline.demo import is_demo, run_demo
+    from vlmrec.pipeline.two_tastes import lesson
 
     def say(text: str) -> None:
         typer.echo(text, err=True)
@@ -33,5 +35,7 @@ def demo(
         shutil.rmtree(out)
     made = run_demo(out, seed=seed, say=say)
     print_comparison(made.results)
+    typer.echo(f"\nvlm2rec in the world of two tastes, NDCG@10:\n{format_study(made.tastes)}")
+    typer.echo(lesson(made.tastes))
     typer.echo(f"Report: {made.report}  ({time.monotonic() - started:.0f} s)")
     typer.echo(f"Go on with: vlmrec recommend {made.example_run} --history P0001,P0002")

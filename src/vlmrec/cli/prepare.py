@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from vlmrec.data.sources.columns_guess import ColumnNames
 from vlmrec.data.sources.files import FileSource, read_files
 from vlmrec.data.sources.raw_tables import RawTables
 from vlmrec.data.sources.sequence_lines import read_sequences
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _CLEANING, _COLUMNS, _READING = "What is left out", "Columns", "Reading"
 
@@ -103,6 +106,7 @@ def build_prepare_app() -> typer.Typer:
     )
     app.command("files")(prepare_files)
     app.command("sequences")(prepare_sequences)
+    app.command("two-tastes")(prepare_two_tastes)
     return app
 
 
@@ -196,6 +200,33 @@ def prepare_sequences(
     _write("sequences", [path], raw, cleaning, out, overwrite, as_json)
 
 
+def prepare_two_tastes(
+    out: Out,
+    seed: Annotated[int, typer.Option(help="Of the world and of the toy's weights.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Generate the world of two tastes, and an untrained toy that can learn it.
+
+    600 items, 3,000 users: titles tell one taste, small pictures another. The toy is a very
+    small vision-language model in the folder's `toy`: what vlm2rec does to words and pictures
+    shows in minutes.
+    """
+    from rich.markup import escape
+
+    from vlmrec.pipeline.two_tastes import TOY, make_two_tastes
+
+    refuse_existing(out, overwrite=overwrite)
+    dataset = make_two_tastes(out, seed, overwrite=overwrite)
+    console = _console()
+    console.print(
+        f"[bold]{escape(str(out))}[/]: {dataset.n_users:,} users, {dataset.n_items:,} items, each "
+        "with a title and a picture."
+    )
+    command = f"vlmrec train vlm2rec --data {out} --set backbone={out / TOY}"
+    recipe = "recipes/two-tastes/vlm2rec.yaml"
+    console.print(f"Train on it with: {escape(command)} --config {recipe}")
+
+
 def _write(
     kind: str,
     files: list[Path],
@@ -225,11 +256,10 @@ def _write(
 
 
 def _print_report(dataset: Dataset, out: Path, notes: tuple[Note, ...]) -> None:
-    from rich.console import Console
     from rich.markup import escape
 
     styles = {"took": "cyan", "changed": "blue", "kept": "green", "dropped": "yellow"}
-    console = Console(soft_wrap=True, highlight=False)
+    console = _console()
     for note in notes:
         style = styles.get(note.kind, "bold red")
         console.print(f"[{style}]{note.kind:>8}[/]  {escape(note.sentence)}")
@@ -240,3 +270,10 @@ def _print_report(dataset: Dataset, out: Path, notes: tuple[Note, ...]) -> None:
         f"{counts['items_with_image']:,} with a picture."
     )
     console.print(f"Look at it with: vlmrec inspect {escape(str(out))}")
+
+
+def _console() -> "Console":
+    """Returns where reports go: long lines are not broken, numbers not coloured."""
+    from rich.console import Console
+
+    return Console(soft_wrap=True, highlight=False)

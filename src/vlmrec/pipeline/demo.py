@@ -1,7 +1,10 @@
-"""The whole story on a generated shop: raw files, dataset, six models, one report."""
+"""The whole story on a generated shop: raw files, dataset, six models, one report.
+
+And a second world, in which VLM2Rec shows how one modality starves and what feeds it.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vlmrec.data.dataset import Dataset
@@ -11,10 +14,12 @@ from vlmrec.data.splits import Split
 from vlmrec.evaluation.evaluator import Evaluation
 from vlmrec.evaluation.report import ComparisonReport, MetricRow, write_comparison_report
 from vlmrec.models import ItemKNN, ModelSpec, Popularity, SASRec, SASRecContent
+from vlmrec.pipeline.branch_study import StudyRow
 from vlmrec.pipeline.evaluation import evaluate_split
 from vlmrec.pipeline.fitting import fit
 from vlmrec.pipeline.reporting import learning_curve, people, settings, shown
 from vlmrec.pipeline.run import Run
+from vlmrec.pipeline.two_tastes import study_two_tastes, two_tastes_aside
 from vlmrec.train.log import read_lines
 from vlmrec.train.options import TrainOptions
 
@@ -42,6 +47,9 @@ _NOTES = {
     "content: pictures": "sees the pictures only",
     "content: both": "sees words and pictures",
 }
+_TASTES = "two-tastes"
+_LOSSES = ("text alone", "image alone", "InfoNCE", "WPCL")
+_EPOCHS = 24  # enough for the table to show what it is about; the recipe has more
 _SLICE_AT_LEAST = 30
 """Groups of fewer cases say nothing."""
 
@@ -52,11 +60,13 @@ class Demo:
 
     Attributes:
         results: Row name -> figures on the test cases.
+        tastes: What becomes of each branch in the world of two tastes.
         report: The HTML file.
         example_run: A run folder to go on with.
     """
 
     results: dict[str, Evaluation]
+    tastes: list[StudyRow]
     report: Path
     example_run: Path
 
@@ -89,15 +99,18 @@ def run_demo(folder: Path, *, seed: int, say: Callable[[str], None]) -> Demo:
         name: evaluate_split(run.ranker(), split, filter_seen=True, anchors=False).test
         for name, run in runs.items()
     }
+    say("A second world: titles tell one taste, small pictures another ...")
+    tastes = study_two_tastes(folder / _TASTES, seed, _LOSSES, epochs=_EPOCHS, say=say)
     report = folder / "report.html"
-    write_comparison_report(report, _report(split, runs, measured, seed))
+    contents = _report(split, runs, measured, seed)
+    write_comparison_report(report, replace(contents, asides=(two_tastes_aside(tastes),)))
     example = runs["content: both"].folder
-    return Demo(measured, report, example if example is not None else folder)
+    return Demo(measured, tastes, report, example if example is not None else folder)
 
 
 def is_demo(folder: Path) -> bool:
     """Returns whether a folder holds an earlier demo, finished or not, and nothing else."""
-    ours = {"raw", "dataset", "runs", "report.html"}
+    ours = {"raw", "dataset", "runs", _TASTES, "report.html"}
     return (folder / "raw").is_dir() and {path.name for path in folder.iterdir()} <= ours
 
 

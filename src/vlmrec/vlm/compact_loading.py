@@ -142,13 +142,13 @@ def _byte_tokenizer() -> Any:
 
 
 def word_tokenizer(texts: Iterable[str]) -> Any:
-    """Returns a tokenizer whose tokens are the words and signs of `texts`, in lower case.
+    """Returns a tokenizer whose tokens are what blanks divide `texts` into, in lower case.
 
     It puts nothing around a text: a prompt of one picture is one token.
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-    lower, divide = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    lower, divide = normalizers.Lowercase(), pre_tokenizers.WhitespaceSplit()
     pieces = (divide.pre_tokenize_str(lower.normalize_str(text)) for text in texts)
     vocabulary = _numbered(sorted({word for found in pieces for word, _ in found}))
     core = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token=_TINY_SPECIALS["unk_token"]))

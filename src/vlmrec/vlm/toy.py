@@ -36,7 +36,7 @@ class ToyOptions(StrictConfig):
     """Longest prompt, in tokens."""
     picture_side: int = Field(default=32, ge=8)
     """Edge length of pictures, in pixels."""
-    spread: float = Field(default=0.1, gt=0)
+    spread: float = Field(default=0.02, gt=0)
     """Standard deviation of the random weights of the body."""
 
 

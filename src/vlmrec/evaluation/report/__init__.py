@@ -1,6 +1,7 @@
 """Reports as one self-contained HTML file: tables, curves, and people with their pictures."""
 
 from vlmrec.evaluation.report.contents import (
+    Aside,
     ComparisonReport,
     ExamplePerson,
     ItemCard,
@@ -15,6 +16,7 @@ from vlmrec.evaluation.report.report import (
 )
 
 __all__ = [
+    "Aside",
     "ComparisonReport",
     "ExamplePerson",
     "ItemCard",

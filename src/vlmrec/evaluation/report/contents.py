@@ -109,6 +109,23 @@ class RunReport:
 
 
 @dataclass(frozen=True)
+class Aside:
+    """A further table on other data, with what it shows.
+
+    Attributes:
+        title: Heading.
+        text: A few sentences under it.
+        caption: How the figures were measured.
+        rows: Of the table; the first metric is drawn.
+    """
+
+    title: str
+    text: str
+    caption: str
+    rows: tuple[MetricRow, ...]
+
+
+@dataclass(frozen=True)
 class ComparisonReport:
     """Many models on the same cases.
 
@@ -124,6 +141,7 @@ class ComparisonReport:
         curve_metric: Which metric that is.
         people: Example users with the lists of all models.
         remarks: What the figures mean and do not mean, one sentence each.
+        asides: Further tables on other data.
         confidence: Of the intervals.
     """
 
@@ -140,4 +158,5 @@ class ComparisonReport:
     curve_metric: str = "NDCG@10"
     people: tuple[ExamplePerson, ...] = ()
     remarks: tuple[str, ...] = ()
+    asides: tuple[Aside, ...] = ()
     confidence: float = 0.95

@@ -49,6 +49,7 @@ def write_comparison_report(path: Path, report: ComparisonReport) -> None:
         "results": table(report.rows, lead, mark_best=True),
         "slices": {n: table(rows, lead, mark_best=True) for n, rows in report.slices.items()},
         "chart": line_chart(report.curves),
+        "asides": [(one, table(one.rows, lead, mark_best=False)) for one in report.asides],
     }
     write_page(path, "comparison.html.j2", contents)
 
