@@ -36,41 +36,44 @@ MODELS = {"sasrec": SASRec, "gru4rec": GRU4Rec}
 SOURCES = {"raw backbone": None, "InfoNCE": PLAIN, "WPCL + CRTR": "WPCL + CRTR"}
 """Vectors by name, and the loss they were trained under (None: not trained)."""
 TRAINING = TrainOptions(learning_rate=3e-3, epochs=25, patience=4, device="cpu")
+MODES = ("frozen", "tuned")
+_WIDTH = 768  # of random vectors: as many numbers as those of the two branches of `compact`
 COLUMNS = ("model", "vectors", "mode", "seeds", "NDCG@10", "low", "high")
 
 
-def starts(study: Path, raw: Path, width: int, seed: int) -> dict[tuple[str, str], dict[str, Any]]:
+def starts(options: argparse.Namespace, seed: int) -> dict[tuple[str, str], dict[str, Any]]:
     """Returns the options of each start, by the vectors' name and by whether they are tuned."""
-    named = {f"random, {width} numbers": f"random:{width}:{seed}"}
+    named = {"random": f"random:{_WIDTH}:{seed}"}
     for name, loss in SOURCES.items():
-        named[name] = str(raw if loss is None else study_folder(study, loss, seed))
+        run = options.runs / "raw" if loss is None else study_folder(options.study, loss, seed)
+        named[name] = str(run)
     found: dict[tuple[str, str], dict[str, Any]] = {("learned", ""): {}}
-    for mode in ("frozen", "tuned"):
+    for mode in options.modes:
         for name, source in named.items():
             if source.startswith("random:") or is_complete(Path(source)):
                 found[name, mode] = {"vectors": source, "vectors_mode": mode}
     return found
 
 
-def untrained(options: argparse.Namespace) -> Path:
-    """Returns the run folder of the backbone as it is."""
+def keep_untrained(options: argparse.Namespace) -> None:
+    """Writes the run folder of the backbone as it is, unless it is there."""
     folder = options.runs / "raw"
     if not is_complete(folder):
         base, training = read_recipe(RECIPE, quick=False)
         plain = with_losses(base, {PLAIN: {}})[PLAIN]
         split = Dataset.load(options.data).leave_one_out()
         fit(plain, split, folder, options=training.model_copy(update={"epochs": 0}))
-    return folder
 
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Trains what is missing and returns the rows of the table."""
     split = Dataset.load(options.data).leave_one_out()
-    raw = options.runs / "raw" if options.table else untrained(options)
+    if not options.table:
+        keep_untrained(options)
     done: dict[tuple[str, str, str], list[Path]] = {}
     for seed in options.seeds:
         for model, kind in MODELS.items():
-            for (vectors, mode), changes in starts(options.study, raw, 768, seed).items():
+            for (vectors, mode), changes in starts(options, seed).items():
                 out = study_folder(options.runs, f"{model} {vectors} {mode}", seed)
                 if not is_complete(out) and not options.table:
                     print(f"{model}, {vectors} {mode}, seed {seed} ...", flush=True)
@@ -106,6 +109,7 @@ def main() -> None:
     parser.add_argument("--study", type=Path, required=True, help="runs of vlm2rec_real")
     parser.add_argument("--runs", type=Path, default=Path("runs/vlm2rec-vectors"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
     parser.add_argument("--table", action="store_true", help="train nothing")
     options = parser.parse_args()
     if options.quick:
