@@ -10,6 +10,7 @@ prints what is finished and writes the result.
 
 import argparse
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,14 @@ from vlmrec.pipeline.branch_losses import (
     branches_alone,
     with_losses,
 )
-from vlmrec.pipeline.branch_study import format_study, study_folder, study_run, study_table
+from vlmrec.pipeline.branch_study import (
+    format_differences,
+    format_study,
+    study_differences,
+    study_folder,
+    study_run,
+    study_table,
+)
 from vlmrec.train.options import TrainOptions
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "ml-100k-mm" / "vlm2rec.yaml"
@@ -53,7 +61,7 @@ def read_recipe(path: Path, *, quick: bool) -> tuple[VLM2Rec, TrainOptions]:
     return VLM2Rec.parse(given, str(path)), TrainOptions.parse(training, str(path))
 
 
-def run(options: argparse.Namespace) -> list[dict[str, Any]]:
+def run(options: argparse.Namespace) -> dict[str, Any]:
     """Trains what is missing, prints the table and returns it."""
     base, training = read_recipe(RECIPE, quick=options.quick)
     chosen = with_losses(base, {n: LOSSES[n] for n in QUICK} if options.quick else LOSSES)
@@ -72,7 +80,10 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
                 study_run(chosen[name], split, out, seeded, quiet=True)
     rows = study_table(options.runs, chosen, options.seeds)
     print(format_study(rows))
-    return [row.to_json() for row in rows]
+    differences = study_differences(rows, PLAIN)
+    print(format_differences(differences, PLAIN))
+    against = {name: {v: asdict(e) for v, e in one.items()} for name, one in differences.items()}
+    return {"rows": [row.to_json() for row in rows], "against InfoNCE": against}
 
 
 def main() -> None:
@@ -85,8 +96,8 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="train nothing")
     options = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    rows = run(options)
-    result = {"machine": describe_machine(), "recipe": RECIPE.read_text("utf-8"), "rows": rows}
+    found = run(options)
+    result = {"machine": describe_machine(), "recipe": RECIPE.read_text("utf-8"), **found}
     write_result(result_path("vlm2rec_real", options), result)
 
 

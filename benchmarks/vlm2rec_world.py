@@ -24,7 +24,9 @@ from vlmrec.pipeline.branch_study import (
     IMAGE,
     SHUFFLED,
     StudyRow,
+    format_differences,
     format_study,
+    study_differences,
     study_folder,
     study_run,
     study_table,
@@ -89,6 +91,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             study_run(spec, split, out, seeded, filter_seen=True, quiet=True)
     rows = study_table(options.runs, two_tastes_models(next(iter(folders.values()))), options.seeds)
     print(format_study(rows))
+    differences = study_differences(rows, PLAIN)
+    print(format_differences(differences, PLAIN))
     checked = bands(rows)
     for one in checked:
         print(f"{'held' if one['held'] else 'BROKEN'}  {one['band']}: {one['found']:.3f}")

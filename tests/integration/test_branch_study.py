@@ -14,7 +14,9 @@ from vlmrec.pipeline.branch_study import (
     SHUFFLED,
     TEXT,
     VIEWS,
+    format_differences,
     format_study,
+    study_differences,
     study_folder,
     study_run,
     study_table,
@@ -48,6 +50,14 @@ def test_a_study_is_its_folders(split, tmp_path, monkeypatch):
     assert set(rows[0].estimates) == set(VIEWS)
     assert rows[1].estimates[FUSED].mean == pytest.approx(_mean(run))
     assert "WPCL, kappa 1" in format_study(rows)
+    assert study_differences(rows, "InfoNCE") == {}  # other seeds
+    rows = study_table(tmp_path, VARIANTS, [0])
+    differences = study_differences(rows, "InfoNCE")
+    gain = rows[1].estimates[FUSED].mean - rows[0].estimates[FUSED].mean
+    found = differences["WPCL, kappa 1"][FUSED]
+    assert found.mean == pytest.approx(gain)
+    assert found.low <= found.mean <= found.high
+    assert f"fused {found.mean:+.4f}" in format_differences(differences, "InfoNCE")
     assert rows[0].to_json()["views"][FUSED]["seeds"] == list(rows[0].by_seed[FUSED])
     monkeypatch.setattr(branch_study, "fit", None)  # what is finished is not trained again
     study_run(PLAIN, split, study_folder(tmp_path, "InfoNCE", 1), options(1), quiet=True)

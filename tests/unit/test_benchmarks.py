@@ -153,7 +153,7 @@ def test_bands_are_judged_as_far_as_there_are_runs() -> None:
     def row(variant: str, **means: float) -> StudyRow:
         views = {name.replace("_", " "): mean for name, mean in means.items()}
         estimates = {name: Estimate(mean, mean, mean) for name, mean in views.items()}
-        return StudyRow(variant, (0,), estimates, {}, "", 0.0, 0.0)
+        return StudyRow(variant, (0,), estimates, {}, {}, "", 0.0, 0.0)
 
     plain = row("InfoNCE", fused=0.25, image_branch=0.03, text_shuffled=0.02)
     alone = row("image alone", fused=0.2)
