@@ -45,6 +45,8 @@ LOSSES: dict[str, dict[str, Any]] = {
     **branches_alone(),
     "internal fusion": {"fusion": "internal"},
     "heads + WPCL": {"heads": UnimodalHeads(), "wpcl": Wpcl()},
+    "WPCL, kappa 1": {"wpcl": Wpcl(kappa=1.0)},
+    "WPCL, kappa rises to the end": {"wpcl": Wpcl(kappa=1.0, warmup=1.0)},
     "InfoNCE on the sum": {"scoring": "sum"},
     "WPCL on the sum": {"wpcl": Wpcl(), "scoring": "sum"},
 }
