@@ -13,6 +13,7 @@ from PIL import Image
 
 from vlmrec.core.errors import DataError
 from vlmrec.evaluation.report import (
+    Aside,
     ComparisonReport,
     ExamplePerson,
     ItemCard,
@@ -259,6 +260,16 @@ def test_labels_never_overlap() -> None:
     places = spread([5, 5, 5, 90], 10, 0, 100)
     assert sorted(places) == places
     assert all(b - a >= 10 for a, b in pairwise(places))
+
+
+def test_an_aside_has_its_own_table_and_nothing_of_it_is_taken_for_html(tmp_path: Path) -> None:
+    aside = Aside(f"Aside {HOSTILE}", "What it shows.", "How it was.", (row("other", 0.04),))
+    text, page = compared(replace(COMPARISON, asides=(aside,)), tmp_path)
+    assert {"What it shows.", "other", "0.0400"} <= set(page.words)
+    assert "How it was." in text
+    assert "<script>alert" not in text
+    plain = compared(COMPARISON, tmp_path)[1]
+    assert len(page.all("table")) == len(plain.all("table")) + 2  # figures, how they came about
 
 
 def test_report_without_extras_is_still_a_page(tmp_path: Path) -> None:
