@@ -13,7 +13,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the shop and of all training.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it.")] = False,
 ) -> None:
-    """Generate a shop, train six models on it, print one table, write a report with pictures."""
+    """Generate a shop and a second world, train on both, print tables, write a report."""
     from vlmrec.cli.tables import print_comparison
     from vlmrec.core.errors import DataError
     from vlmrec.core.files import refuse_existing
