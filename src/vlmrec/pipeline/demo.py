@@ -49,7 +49,7 @@ _NOTES = {
 }
 _TASTES = "two-tastes"
 _LOSSES = ("text alone", "image alone", "InfoNCE", "WPCL")
-_EPOCHS = 14  # enough for the table to show what it is about; the recipe has more
+_EPOCHS = 8  # enough for the table to show what it is about; the recipe has more
 _SLICE_AT_LEAST = 30
 """Groups of fewer cases say nothing."""
 
