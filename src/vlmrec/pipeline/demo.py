@@ -48,7 +48,7 @@ _NOTES = {
     "content: both": "sees words and pictures",
 }
 _TASTES = "two-tastes"
-_LOSSES = ("text alone", "image alone", "InfoNCE", "WPCL")
+_LOSSES = ("image alone", "InfoNCE", "WPCL")
 _EPOCHS = 8  # enough for the table to show what it is about; the recipe has more
 _SLICE_AT_LEAST = 30
 """Groups of fewer cases say nothing."""
