@@ -10,12 +10,12 @@ prints what is finished and writes the result.
 
 import argparse
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe_machine
-from benchmarks.report import options_parser, result_path, write_result
+from benchmarks.report import result_path, write_result
+from benchmarks.studies import show_study, study_parser
 from benchmarks.vlm import made_up_shop
 from vlmrec.core.config import read_config_file
 from vlmrec.data.dataset import Dataset
@@ -30,9 +30,6 @@ from vlmrec.pipeline.branch_losses import (
     with_losses,
 )
 from vlmrec.pipeline.branch_study import (
-    format_differences,
-    format_study,
-    study_differences,
     study_folder,
     study_run,
     study_table,
@@ -81,21 +78,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 out = study_folder(options.runs, name, seed)
                 study_run(chosen[name], split, out, seeded, quiet=True)
     rows = study_table(options.runs, chosen, options.seeds)
-    print(format_study(rows))
-    differences = study_differences(rows, PLAIN)
-    print(format_differences(differences, PLAIN))
-    against = {name: {v: asdict(e) for v, e in one.items()} for name, one in differences.items()}
-    return {"rows": [row.to_json() for row in rows], "against InfoNCE": against}
+    return show_study(rows)
 
 
 def main() -> None:
     """Runs the study, prints the table, writes the result."""
-    parser = options_parser("vlm2rec_real", __doc__)
+    parser = study_parser("vlm2rec_real", __doc__, "runs/vlm2rec-real")
     parser.add_argument("--data", type=Path, help="dataset folder with texts and pictures")
-    parser.add_argument("--runs", type=Path, default=Path("runs/vlm2rec-real"), help="run folders")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=LOSSES, help="train these losses only")
-    parser.add_argument("--table", action="store_true", help="train nothing")
     options = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     found = run(options)

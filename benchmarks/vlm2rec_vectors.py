@@ -18,23 +18,24 @@ import numpy as np
 import polars as pl
 
 from benchmarks.machine import describe_machine
-from benchmarks.report import format_table, options_parser, result_path, write_result
+from benchmarks.report import format_table, result_path, write_result
+from benchmarks.studies import study_parser
 from benchmarks.vlm2rec_real import RECIPE, read_recipe
 from vlmrec.bundle import is_complete
 from vlmrec.core.columns import RANK
 from vlmrec.core.random import Streams
 from vlmrec.data.dataset import Dataset
+from vlmrec.data.splits import Split
 from vlmrec.evaluation.metrics import parse_metrics
 from vlmrec.evaluation.significance import bootstrap_means
 from vlmrec.models import GRU4Rec, SASRec
 from vlmrec.pipeline.branch_losses import PLAIN, with_losses
 from vlmrec.pipeline.branch_study import study_folder
-from vlmrec.pipeline.fitting import fit
+from vlmrec.pipeline.fit_once import fit_once
 from vlmrec.train.options import TrainOptions
 
 MODELS = {"sasrec": SASRec, "gru4rec": GRU4Rec}
-SOURCES = {"raw backbone": None, "InfoNCE": PLAIN, "WPCL + CRTR": "WPCL + CRTR"}
-"""Vectors by name, and the loss they were trained under (None: not trained)."""
+TRAINED = (PLAIN, "WPCL + CRTR")  # losses of the study
 TRAINING = TrainOptions(learning_rate=3e-3, epochs=25, patience=4, device="cpu")
 MODES = ("frozen", "tuned")
 _WIDTH = 768  # of random vectors: as many numbers as those of the two branches of `compact`
@@ -43,10 +44,8 @@ COLUMNS = ("model", "vectors", "mode", "seeds", "NDCG@10", "low", "high")
 
 def starts(options: argparse.Namespace, seed: int) -> dict[tuple[str, str], dict[str, Any]]:
     """Returns the options of each start, by the vectors' name and by whether they are tuned."""
-    named = {"random": f"random:{_WIDTH}:{seed}"}
-    for name, loss in SOURCES.items():
-        run = options.runs / "raw" if loss is None else study_folder(options.study, loss, seed)
-        named[name] = str(run)
+    named = {"random": f"random:{_WIDTH}:{seed}", "raw backbone": str(options.runs / "raw")}
+    named |= {loss: str(study_folder(options.study, loss, seed)) for loss in TRAINED}
     found: dict[tuple[str, str], dict[str, Any]] = {("learned", ""): {}}
     for mode in options.modes:
         for name, source in named.items():
@@ -55,30 +54,28 @@ def starts(options: argparse.Namespace, seed: int) -> dict[tuple[str, str], dict
     return found
 
 
-def keep_untrained(options: argparse.Namespace) -> None:
+def keep_untrained(options: argparse.Namespace, split: Split) -> None:
     """Writes the run folder of the backbone as it is, unless it is there."""
-    folder = options.runs / "raw"
-    if not is_complete(folder):
-        base, training = read_recipe(RECIPE, quick=False)
-        plain = with_losses(base, {PLAIN: {}})[PLAIN]
-        split = Dataset.load(options.data).leave_one_out()
-        fit(plain, split, folder, options=training.model_copy(update={"epochs": 0}))
+    base, training = read_recipe(RECIPE, quick=False)
+    plain = with_losses(base, {PLAIN: {}})[PLAIN]
+    untrained = training.model_copy(update={"epochs": 0})
+    fit_once(plain, split, options.runs / "raw", untrained)
 
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Trains what is missing and returns the rows of the table."""
     split = Dataset.load(options.data).leave_one_out()
     if not options.table:
-        keep_untrained(options)
+        keep_untrained(options, split)
     done: dict[tuple[str, str, str], list[Path]] = {}
     for seed in options.seeds:
         for model, kind in MODELS.items():
             for (vectors, mode), changes in starts(options, seed).items():
                 out = study_folder(options.runs, f"{model} {vectors} {mode}", seed)
-                if not is_complete(out) and not options.table:
+                if not options.table:
                     print(f"{model}, {vectors} {mode}, seed {seed} ...", flush=True)
                     seeded = TRAINING.model_copy(update={"seed": seed})
-                    fit(kind.parse(changes, model), split, out, options=seeded, quiet=True)
+                    fit_once(kind.parse(changes, model), split, out, seeded, quiet=True)
                 if is_complete(out):
                     done.setdefault((model, vectors, mode), []).append(out)
     return [row(*key, folders) for key, folders in done.items()]
@@ -104,13 +101,10 @@ def row(model: str, vectors: str, mode: str, folders: list[Path]) -> dict[str, A
 
 def main() -> None:
     """Runs the study, prints the table, writes the result."""
-    parser = options_parser("vlm2rec_vectors", __doc__)
+    parser = study_parser("vlm2rec_vectors", __doc__, "runs/vlm2rec-vectors")
     parser.add_argument("--data", type=Path, required=True, help="dataset folder")
     parser.add_argument("--study", type=Path, required=True, help="runs of vlm2rec_real")
-    parser.add_argument("--runs", type=Path, default=Path("runs/vlm2rec-vectors"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
-    parser.add_argument("--table", action="store_true", help="train nothing")
     options = parser.parse_args()
     if options.quick:
         parser.error("there is no toy size: it needs the runs of benchmarks.vlm2rec_real")

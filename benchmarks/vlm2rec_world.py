@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe_machine
-from benchmarks.report import options_parser, result_path, write_result
+from benchmarks.report import result_path, write_result
+from benchmarks.studies import show_study, study_parser
 from vlmrec.core.errors import DataError
 from vlmrec.data.dataset import Dataset
 from vlmrec.data.two_tastes import TwoTastesConfig
@@ -24,9 +25,6 @@ from vlmrec.pipeline.branch_study import (
     IMAGE,
     SHUFFLED,
     StudyRow,
-    format_differences,
-    format_study,
-    study_differences,
     study_folder,
     study_run,
     study_table,
@@ -76,44 +74,43 @@ def bands(rows: list[StudyRow]) -> list[dict[str, Any]]:
     return lines
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Trains what is missing, prints the table and returns it."""
-    names = list(QUICK if options.quick else LOSSES)
+def train_missing(options: argparse.Namespace) -> None:
+    """Makes the worlds and trains what is not finished."""
+    names = QUICK if options.quick else LOSSES
     training = TRAINING.model_copy(update={"epochs": 1}) if options.quick else TRAINING
-    folders = {seed: world(options.runs, seed, quick=options.quick) for seed in options.seeds}
-    for seed, folder in {} if options.table else folders.items():
+    for seed in options.seeds:
+        folder = world(options.runs, seed, quick=options.quick)
         split = Dataset.load(folder).leave_one_out()
+        models = two_tastes_models(folder)
         for name in options.only or names:
             print(f"{name}, seed {seed} ...", flush=True)
             out = study_folder(options.runs, name, seed)
             seeded = training.model_copy(update={"seed": seed})
-            spec = two_tastes_models(folder)[name]
-            study_run(spec, split, out, seeded, filter_seen=True, quiet=True)
-    rows = study_table(options.runs, two_tastes_models(next(iter(folders.values()))), options.seeds)
-    print(format_study(rows))
-    differences = study_differences(rows, PLAIN)
-    print(format_differences(differences, PLAIN))
+            study_run(models[name], split, out, seeded, filter_seen=True, quiet=True)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Trains what is missing, prints the table and returns it."""
+    if not options.table:
+        train_missing(options)
+    rows = study_table(options.runs, two_tastes_models(options.runs), options.seeds)
+    found = show_study(rows)
     checked = bands(rows)
     for one in checked:
         print(f"{'held' if one['held'] else 'BROKEN'}  {one['band']}: {one['found']:.3f}")
-    return {"rows": [row.to_json() for row in rows], "bands": checked}
+    return {**found, "bands": checked}
 
 
 def main() -> None:
     """Runs the study, prints the table, writes the result."""
-    parser = options_parser("vlm2rec_world", __doc__)
-    parser.add_argument("--runs", type=Path, default=Path("runs/two-tastes"), help="run folders")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser = study_parser("vlm2rec_world", __doc__, "runs/two-tastes")
     parser.add_argument("--only", nargs="+", choices=LOSSES, help="train these losses only")
-    parser.add_argument("--table", action="store_true", help="train nothing")
     options = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     found = run(options)
     training = TRAINING.model_dump(mode="json")
-    write_result(
-        result_path("vlm2rec_world", options),
-        {"machine": describe_machine(), "training": training, **found},
-    )
+    result = {"machine": describe_machine(), "training": training, **found}
+    write_result(result_path("vlm2rec_world", options), result)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from tests.pictured import pictured_dataset
 
 from vlmrec.core.errors import ConfigError, DataError
 from vlmrec.models import VLM2Rec
-from vlmrec.pipeline import branch_study
+from vlmrec.pipeline import fit_once
 from vlmrec.pipeline.branch_study import (
     FUSED,
     SHUFFLED,
@@ -59,7 +59,7 @@ def test_a_study_is_its_folders(split, tmp_path, monkeypatch):
     assert found.low <= found.mean <= found.high
     assert f"fused {found.mean:+.4f}" in format_differences(differences, "InfoNCE")
     assert rows[0].to_json()["views"][FUSED]["seeds"] == list(rows[0].by_seed[FUSED])
-    monkeypatch.setattr(branch_study, "fit", None)  # what is finished is not trained again
+    monkeypatch.setattr(fit_once, "fit", None)  # what is finished is not trained again
     study_run(PLAIN, split, study_folder(tmp_path, "InfoNCE", 1), options(1), quiet=True)
     with pytest.raises(DataError, match="holds a run with other options"):
         study_run(PLAIN, split, study_folder(tmp_path, "InfoNCE", 1), options(1, 2), quiet=True)

@@ -16,7 +16,7 @@ import torch
 
 from vlmrec.bundle import RUN, is_complete
 from vlmrec.core.content_change import ContentChange
-from vlmrec.core.errors import ArtifactError, ConfigError, DataError
+from vlmrec.core.errors import ArtifactError, ConfigError
 from vlmrec.core.files import atomic_file, read_json_object
 from vlmrec.core.protocols import Ranker
 from vlmrec.core.random import Streams
@@ -27,8 +27,7 @@ from vlmrec.evaluation.ranking import rank_targets
 from vlmrec.evaluation.significance import Estimate, bootstrap_means, paired_bootstrap
 from vlmrec.models.spec import ModelSpec
 from vlmrec.models.two_branches import TwoBranchRecommender
-from vlmrec.pipeline.evaluation import require_same_data
-from vlmrec.pipeline.fitting import fit
+from vlmrec.pipeline.fit_once import fit_once
 from vlmrec.pipeline.run import Run
 from vlmrec.train.options import TrainOptions
 
@@ -114,17 +113,7 @@ def study_run(
     Raises:
         DataError: The folder holds a run with other options.
     """
-    if is_complete(out):
-        run = Run.load(out)
-        require_same_data(run.info, split)
-        asked = options.model_dump(mode="json", exclude={"device", "tensorboard"})
-        if run.spec != spec or run.info["options"] != asked:
-            raise DataError(
-                f"The folder '{out}' holds a run with other options.",
-                "Choose another folder for the study, or remove it.",
-            )
-    else:
-        run = fit(spec, split, out, options=options, filter_seen=filter_seen, quiet=quiet)
+    run = fit_once(spec, split, out, options, filter_seen=filter_seen, quiet=quiet)
     if not (out / _FILE).is_file():
         ranks = {
             name: rank_targets(

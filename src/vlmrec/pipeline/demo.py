@@ -14,6 +14,7 @@ from vlmrec.data.splits import Split
 from vlmrec.evaluation.evaluator import Evaluation
 from vlmrec.evaluation.report import ComparisonReport, MetricRow, write_comparison_report
 from vlmrec.models import ItemKNN, ModelSpec, Popularity, SASRec, SASRecContent
+from vlmrec.pipeline.branch_losses import IMAGE_ALONE, PLAIN, WEAK_PENALISED
 from vlmrec.pipeline.branch_study import StudyRow
 from vlmrec.pipeline.evaluation import evaluate_split
 from vlmrec.pipeline.fitting import fit
@@ -48,7 +49,7 @@ _NOTES = {
     "content: both": "sees words and pictures",
 }
 _TASTES = "two-tastes"
-_LOSSES = ("image alone", "InfoNCE", "WPCL")
+_LOSSES = (IMAGE_ALONE, PLAIN, WEAK_PENALISED)
 _EPOCHS = 8  # enough for the table to show what it is about; the recipe has more
 _SLICE_AT_LEAST = 30
 """Groups of fewer cases say nothing."""

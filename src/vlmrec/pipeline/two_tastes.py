@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vlmrec.core.columns import TITLE
+from vlmrec.core.files import atomic_folder
 from vlmrec.data.dataset import Dataset
 from vlmrec.data.two_tastes import TwoTastesConfig, generate_two_tastes, write_two_tastes
 from vlmrec.evaluation.report import Aside, MetricRow
@@ -53,7 +55,7 @@ LOSSES: dict[str, dict[str, Any]] = {
 def make_two_tastes(
     folder: Path, seed: int, config: TwoTastesConfig | None = None, *, overwrite: bool = False
 ) -> Dataset:
-    """Writes the world and the untrained toy (in ``toy/``) into a dataset folder.
+    """Writes the world and the untrained toy (in ``toy/``) into a dataset folder, all or nothing.
 
     Args:
         folder: Where to write.
@@ -64,11 +66,12 @@ def make_two_tastes(
     Raises:
         DataError: The folder is taken, or cannot be written.
     """
-    write_two_tastes(generate_two_tastes(config, seed), folder, overwrite=overwrite)
-    dataset = Dataset.load(folder)
+    world = generate_two_tastes(config, seed)
     places = [f"{place}." for place in range(1, 11)]  # a history numbers its titles
-    make_toy([*dataset.catalog.texts(), *places], folder / TOY, ToyOptions(), seed=seed)
-    return dataset
+    with atomic_folder(folder, overwrite=overwrite) as target:
+        write_two_tastes(world, target)
+        make_toy([*world.items[TITLE], *places], target / TOY, ToyOptions(), seed=seed)
+    return Dataset.load(folder)
 
 
 def two_tastes_models(folder: Path) -> dict[str, VLM2Rec]:
