@@ -10,7 +10,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-SCRIPTS = ("evaluation", "loading", "training_step", "vlm", "vlm2rec", "vlm_cuda", "rectools")
+SCRIPTS = (
+    "evaluation",
+    "loading",
+    "training_step",
+    "vlm",
+    "vlm2rec",
+    "molar",
+    "vlm_cuda",
+    "rectools",
+)
 
 
 def commands(*, quick: bool, skipped: list[str]) -> dict[str, list[str]]:

@@ -25,7 +25,7 @@ import torch
 from benchmarks.arithmetic import StepShape, floor_seconds, multiply_adds, rates
 from benchmarks.machine import describe_machine, gemm_rate
 from benchmarks.report import format_table, options_parser, result_path, write_result
-from vlmrec.core.protocols import Ranker, TrainingBatch
+from vlmrec.core.protocols import TrainingBatch, Validation
 from vlmrec.core.random import Streams
 from vlmrec.data.batches import NextItemBatches, Window
 from vlmrec.data.sequences import Histories, Sequences
@@ -106,7 +106,7 @@ def measure(case: dict[str, Any], epochs: int, seconds: float) -> dict[str, Any]
     model = _model(spec, histories, case["items"])
     batches = _Observed(NextItemBatches(histories, spec.max_len, case["batch"], Streams(0)))
     options = TrainOptions(epochs=epochs + 1, batch_size=case["batch"], device="cpu")
-    lines = train(model, batches, _no_validation, options, label="step", quiet=True).lines
+    lines = train(model, batches, _NO_VALIDATION, options, label="step", quiet=True).lines
     per_epoch = np.diff([line["seconds"] for line in lines])
     shapes = [_shape(spec, case["items"], *one) for one in batches.epochs[-1]]
     measured = rates(_typical(shapes), seconds)
@@ -146,7 +146,7 @@ def profile(case: dict[str, Any], n_rows: int = 20) -> list[dict[str, Any]]:
     batches = NextItemBatches(histories, spec.max_len, case["batch"], Streams(0))
     options = TrainOptions(epochs=1, batch_size=case["batch"], device="cpu")
     with recording(activities=[ProfilerActivity.CPU]) as found:
-        train(model, batches, _no_validation, options, label="profile", quiet=True)
+        train(model, batches, _NO_VALIDATION, options, label="profile", quiet=True)
     events = sorted(found.key_averages(), key=lambda one: -one.self_cpu_time_total)
     whole = sum(one.self_cpu_time_total for one in events)
     return [
@@ -160,9 +160,7 @@ def profile(case: dict[str, Any], n_rows: int = 20) -> list[dict[str, Any]]:
     ]
 
 
-def _no_validation(ranker: Ranker) -> float:
-    del ranker
-    return 0.0
+_NO_VALIDATION = Validation("NDCG@10", lambda: 0.0)
 
 
 def _model(spec: SASRec, histories: Histories, n_items: int) -> SequenceRecommender:

@@ -29,3 +29,16 @@ def pictured_dataset(
         pl.when(nameless).then(None).otherwise(TITLE).alias(TITLE)
     )
     return Dataset.from_frames(small_log(n_users, n_items), items, folder)
+
+
+def attributed_dataset(folder: Path, *, n_users: int = 12) -> Dataset:
+    """Returns the same with a genre for all items but i06.
+
+    Args:
+        folder: Where the pictures go.
+        n_users: Number of users.
+    """
+    plain = pictured_dataset(folder, n_users=n_users)
+    genres = [None if number == 6 else f"genre {number % 3}" for number in range(plain.n_items)]
+    items = plain.catalog.table.with_columns(genre=pl.Series(genres))
+    return Dataset.from_frames(plain.to_interactions(), items, folder)

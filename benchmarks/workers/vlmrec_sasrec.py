@@ -15,7 +15,7 @@ import torch
 
 from benchmarks import memory
 from benchmarks.workers.clock import TrainingClock
-from vlmrec.core.protocols import Ranker, TrainingBatch
+from vlmrec.core.protocols import Ranker, TrainingBatch, Validation
 from vlmrec.core.random import Streams
 from vlmrec.data.batches import NextItemBatches, Window
 from vlmrec.data.sequences import Histories, Sequences
@@ -95,8 +95,9 @@ def run(data: dict[str, np.ndarray], options: dict[str, Any]) -> dict[str, Any]:
     tests: list[float] = []
     values: list[float] = []
 
-    def validate(ranker: Ranker) -> float:
+    def measure() -> float:
         clock.end_epoch()
+        ranker = model.ranker()
         values.append(ndcg(ranker, valid))
         tests.append(ndcg(ranker, test))
         clock.go()
@@ -105,7 +106,7 @@ def run(data: dict[str, np.ndarray], options: dict[str, Any]) -> dict[str, Any]:
     names = ("epochs", "batch_size", "learning_rate", "patience", "seed")
     chosen = {name: options[name] for name in names}
     settings = TrainOptions.model_validate({**chosen, "device": "cpu"})
-    train(model, timed, validate, settings, label="vlmrec")
+    train(model, timed, Validation("NDCG@10", measure), settings, label="vlmrec")
     return {
         "preparation_seconds": built + timed.preparation,
         "training_seconds": clock.seconds,

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vlmrec.core.errors import VlmrecError
     from vlmrec.data.dataset import Dataset
-    from vlmrec.models import GRU4Rec, ItemKNN, Popularity, SASRec, SASRecContent, VLM2Rec
+    from vlmrec.models import (
+        FPMC,
+        DuoRec,
+        GRU4Rec,
+        ItemKNN,
+        Popularity,
+        SASRec,
+        SASRecContent,
+        VLM2Rec,
+    )
     from vlmrec.pipeline.adding import add_items
     from vlmrec.pipeline.aligning import AlignOptions, align
     from vlmrec.pipeline.diagnosing import diagnose
@@ -25,8 +34,10 @@ if TYPE_CHECKING:
     from vlmrec.vlm.prompts import SpecialPart, make_prompt
 
 __all__ = [
+    "FPMC",
     "AlignOptions",
     "Dataset",
+    "DuoRec",
     "GRU4Rec",
     "ItemKNN",
     "Popularity",
@@ -52,6 +63,8 @@ __all__ = [
 _HOMES = {
     "AlignOptions": "vlmrec.pipeline.aligning",
     "Dataset": "vlmrec.data.dataset",
+    "DuoRec": "vlmrec.models",
+    "FPMC": "vlmrec.models",
     "GRU4Rec": "vlmrec.models",
     "ItemKNN": "vlmrec.models",
     "Popularity": "vlmrec.models",

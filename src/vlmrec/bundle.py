@@ -4,6 +4,7 @@
 complete, and a damaged file is found when it is loaded.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,17 @@ def read_bundle(folder: Path) -> Bundle:
     return Bundle(info, weights, vectors, items, ranks)
 
 
+def run_identity(folder: Path) -> str:
+    """Returns what changes whenever the model of a run or its items do.
+
+    Raises:
+        ArtifactError: There is no finished run.
+    """
+    hashes: dict[str, str] = _read_info(folder).get("sha256", {})
+    kept = sorted(one for name, one in hashes.items() if name != _RANKS)
+    return hashlib.sha256("".join(kept).encode()).hexdigest()
+
+
 def read_item_vectors(folder: Path) -> tuple[Tensor | None, pl.DataFrame, str]:
     """Returns a run's item vectors without opening its other weights.
 
@@ -122,6 +134,20 @@ def read_item_vectors(folder: Path) -> tuple[Tensor | None, pl.DataFrame, str]:
     if _VECTORS not in hashes:
         return None, items, ""
     return load_tensors(folder / _VECTORS)["vectors"], items, hashes[_VECTORS]
+
+
+def read_ranks(folder: Path) -> tuple[dict[str, Any], pl.DataFrame]:
+    """Returns a run's record and its test cases, without opening its weights.
+
+    Raises:
+        ArtifactError: There is no finished run, it was not tested, or the file is damaged.
+    """
+    info = _read_info(folder)
+    hashes = info.get("sha256", {})
+    if _RANKS not in hashes:
+        raise ArtifactError(f"The run in '{folder}' was not tested: it has no '{_RANKS}'.")
+    _verify(folder / _RANKS, hashes[_RANKS])
+    return info, pl.read_parquet(folder / _RANKS)
 
 
 def _read_info(folder: Path) -> dict[str, Any]:

@@ -6,12 +6,19 @@ import pytest
 import torch
 from tests.reference.objectives_oracle import (
     plain_bce,
+    plain_bpr,
     plain_cross_entropy,
     plain_sampled_softmax,
 )
 
 from vlmrec.core.errors import ConfigError
-from vlmrec.objectives import AnyObjective, BinaryCrossEntropy, FullCrossEntropy, SampledSoftmax
+from vlmrec.objectives import (
+    AnyObjective,
+    BayesianPersonalizedRanking,
+    BinaryCrossEntropy,
+    FullCrossEntropy,
+    SampledSoftmax,
+)
 from vlmrec.objectives import softmax as softmax_file
 from vlmrec.testing.objectives import ObjectiveContract
 
@@ -47,6 +54,14 @@ class TestBinaryCrossEntropy(ObjectiveContract):
 
     def oracle(self, queries, keys, targets, negatives):
         return plain_bce(queries, keys, targets, negatives)
+
+
+class TestBayesianPersonalizedRanking(ObjectiveContract):
+    def make_objective(self):
+        return BayesianPersonalizedRanking(n_negatives=3)
+
+    def oracle(self, queries, keys, targets, negatives):
+        return plain_bpr(queries, keys, targets, negatives)
 
 
 class TestSampledSoftmax(ObjectiveContract):
@@ -85,6 +100,9 @@ def test_a_worked_example():
         BinaryCrossEntropy()(queries, keys, three, other).total, ln[0] + ln[1]
     )
     torch.testing.assert_close(SampledSoftmax()(queries, keys, three, other[0]).total, ln[0])
+    # The difference of the scores is ln 3 as well.
+    bpr = BayesianPersonalizedRanking()
+    torch.testing.assert_close(bpr(queries, keys, three, other).total, ln[0])
 
 
 def test_senseless_options_are_refused():

@@ -1,4 +1,4 @@
-"""Every recipe can be given to `vlmrec train`, and says what it is for and what it must reach."""
+"""Every recipe can be given to `vlmrec train` or `vlmrec compare`, and says what it is for."""
 
 import re
 from pathlib import Path
@@ -10,17 +10,27 @@ from tests.docs.markdown_pages import ROOT
 from vlmrec.cli.train import divide_options
 from vlmrec.core.config import read_config_file
 from vlmrec.models import model_class
+from vlmrec.pipeline.planned_runs import plan
+from vlmrec.pipeline.recipes import read_recipe
+from vlmrec.testing.worlds import small_dataset
 
 RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
+TABLES = [path for path in RECIPES if "rows" in yaml.safe_load(path.read_text(encoding="utf-8"))]
+SINGLE = [path for path in RECIPES if path not in TABLES]
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}-{path.stem}"
 
 
 def test_there_are_recipes_and_the_readme_lists_each():
     listed = re.findall(r"^\| `([^`]+\.yaml)` \|", (ROOT / "recipes/README.md").read_text(), re.M)
-    assert RECIPES
+    assert SINGLE
+    assert TABLES
     assert {str(path.relative_to(ROOT / "recipes")) for path in RECIPES} == set(listed)
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", SINGLE, ids=name_of)
 def test_recipe_configures_its_model(path: Path):
     text = path.read_text(encoding="utf-8")
     facts = dict(re.findall(r"^# (model|dataset|protocol|expected): (.+)$", text, re.MULTILINE))
@@ -38,3 +48,30 @@ def test_recipe_configures_its_model(path: Path):
             assert found.model_dump(mode="json") | value == found.model_dump(mode="json")
         else:
             assert found == value
+
+
+@pytest.mark.parametrize("path", TABLES, ids=name_of)
+def test_every_row_and_stage_of_a_table_configures_its_model(path: Path):
+    text = path.read_text(encoding="utf-8")
+    assert set(re.findall(r"^# (dataset|protocol): ", text, re.MULTILINE)) == {
+        "dataset",
+        "protocol",
+    }
+    recipe = read_recipe(path)
+    planned = plan(recipe, small_dataset().leave_one_out())
+    runs = planned.runs(row.label for row in recipe.rows)
+    assert {run.options.seed for run in runs} == set(recipe.seeds)
+    used = {name for run in runs for name in run.needs}
+    likes = {part.get("like") for part in _parts(yaml.safe_load(text))}
+    assert set(recipe.stages) == used | (likes & set(recipe.stages)), "a stage that nobody uses"
+
+
+def test_the_tables_of_the_molar_paper_are_there_in_both_sizes():
+    paper = {f"table{n}" for n in (2, 3, 4, 5, 6)} | {"figure3"}
+    assert {path.stem for path in TABLES if path.parent.name == "molar"} == paper
+    twins = {path.stem for path in TABLES if path.parent.name == "ml-100k-mm"}
+    assert twins == {f"molar-{name}" for name in paper}
+
+
+def _parts(given: dict) -> list[dict]:
+    return [*given["rows"], *given.get("stages", {}).values()]

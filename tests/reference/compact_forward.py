@@ -93,6 +93,17 @@ def token_loss(network, prompt: Tensor, answer: Tensor) -> Tensor:
     ).mean()
 
 
+def greedy(network, prompt: Tensor, most: int, end: int) -> list[int]:
+    """The likeliest tokens one after the other behind the prompt's embeddings `[P, D]`."""
+    words, answer = network.words.weight, []
+    while len(answer) < most and end not in answer:
+        sequence = torch.cat([prompt, words[answer]])
+        x = states(network, sequence, prefix_mask(len(prompt), len(answer)))
+        scores = _linear(x[-1], network.head) @ words.T + network.bias
+        answer.append(int(scores.argmax()))
+    return answer
+
+
 def _attention(x: Tensor, layer, heads: int, allowed: Tensor) -> Tensor:
     mixed = []
     query, key, value = (_linear(x, one) for one in (layer.query, layer.key, layer.value))

@@ -37,3 +37,42 @@ def plain_sampled_softmax(
         scores = keys[rivals] @ query
         total = total + torch.logsumexp(scores, dim=0) - scores[0]
     return total
+
+
+def plain_bpr(queries: Tensor, keys: Tensor, targets: Tensor, negatives: Tensor) -> Tensor:
+    """Returns the sum over rows of ``- mean_n log s(q . k+ - q . k_n)``."""
+    total = queries.new_zeros(())
+    for query, target, wrong in zip(queries, targets.tolist(), negatives.tolist(), strict=True):
+        ahead = [query @ keys[target] - query @ keys[item] for item in wrong]
+        total = total - sum(torch.nn.functional.logsigmoid(one) for one in ahead) / len(ahead)
+    return total
+
+
+def plain_nt_xent(
+    one: Tensor,
+    other: Tensor,
+    groups: list[int] | None,
+    temperature: float,
+    similarity: str,
+) -> Tensor:
+    """Returns each row's NT-Xent, ``[B]``, view by view and rival by rival."""
+
+    def close(a: Tensor, b: Tensor) -> Tensor:
+        score = a @ b
+        if similarity == "cosine":
+            score = score / (a.norm() * b.norm())
+        return score / temperature
+
+    losses: list[Tensor] = []
+    for row in range(len(one)):
+        total = one.new_zeros(())
+        for mine, partner in ((one[row], other[row]), (other[row], one[row])):
+            positive = close(mine, partner)
+            scores = [positive]
+            for rival in range(len(one)):
+                if rival == row or (groups is not None and groups[rival] == groups[row]):
+                    continue
+                scores += [close(mine, one[rival]), close(mine, other[rival])]
+            total = total + torch.logsumexp(torch.stack(scores), dim=0) - positive
+        losses.append(total / 2)
+    return torch.stack(losses)

@@ -153,6 +153,20 @@ def direct_token_loss(
     return torch.stack(losses)
 
 
+@torch.no_grad()
+def direct_answer(
+    folder: Path, prompt: Sequence[Part], most: int, *, add_special_tokens: bool = True
+) -> list[int]:
+    """The tokens of the greedy answer to one prompt, the end token included."""
+    model, processor = _loaded(folder)
+    inputs = direct_inputs(model, processor, [prompt], add_special_tokens=add_special_tokens)
+    end = processor.tokenizer.eos_token_id
+    made = model.generate(
+        **inputs, max_new_tokens=most, do_sample=False, eos_token_id=end, pad_token_id=end
+    )
+    return made[0, inputs["input_ids"].shape[1] :].tolist()
+
+
 def _loaded(folder: Path) -> tuple[Any, Any]:
     return _loaded_once(folder, (folder / "model.safetensors").stat().st_mtime_ns)
 

@@ -15,6 +15,7 @@ from benchmarks.arithmetic import StepShape, floor_seconds, multiply_adds, produ
 from benchmarks.loading import LogSize, generate, load
 from benchmarks.machine import describe_machine, gemm_rate
 from benchmarks.memory import peak_mib, reset_peak, resident_mib
+from benchmarks.molar import measure as measure_molar
 from benchmarks.rectools import StoredVectors, add_metrics, arrays_of, compare, dataset, numbered
 from benchmarks.report import RESULTS, format_table, options_parser, result_path, write_result
 from benchmarks.training_step import TOY, measure
@@ -80,6 +81,17 @@ def test_training_step_at_toy_size() -> None:
     assert found["steps"] == 2
     assert found["ratio"] == pytest.approx(found["ms_per_step"] / found["floor_ms"])
     assert 0 <= found["padding"] < 1
+
+
+def test_steps_of_molar_at_toy_size() -> None:
+    rows = measure_molar(Namespace(data=None, quick=True))
+    found = {row["variant"]: row for row in rows}
+    assert {name.split(",")[0] for name in found} == {"stage 1", "stage 2"}
+    assert len(found) == 9
+    for row in rows:
+        assert row["ratio"] == pytest.approx(row["step_s"] / found[row["against"]]["step_s"])
+        assert row["epoch_s"] == pytest.approx(row["steps"] * row["step_s"])
+        assert row["step_s"] > 0
 
 
 def test_generated_log_loads(tmp_path: Path) -> None:

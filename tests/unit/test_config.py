@@ -5,13 +5,17 @@ import pytest
 from vlmrec.cli.train import divide_options
 from vlmrec.core.config import merge, parse_assignments, read_config_file
 from vlmrec.core.errors import ConfigError
-from vlmrec.models import MODELS, SASRec, SASRecContent
+from vlmrec.models import MODELS, Mirm, Molar, SASRec, SASRecContent, VLM2Rec
+from vlmrec.pipeline.aligning import AlignOptions
+from vlmrec.scoring import ScoringConfig
 from vlmrec.train.options import TrainOptions
+
+NEEDED = {"molar": {"mirm": "runs/mirm"}, "ensemble": {"runs": ["runs/a", "runs/b"]}}
 
 
 @pytest.mark.parametrize("kind", MODELS.values())
 def test_a_specification_survives_json(kind):
-    spec = kind()
+    spec = kind.parse(NEEDED.get(kind.name, {}), "a test")
     assert kind.parse(json.loads(spec.model_dump_json()), "a test") == spec
 
 
@@ -34,13 +38,29 @@ def test_an_unknown_nested_option_names_the_nearest():
         ({"dim": "wide"}, r"Option 'dim' for a test was given 'wide': .*valid integer"),
         ({"dim": 0}, r"Option 'dim' for a test was given 0: .*greater than or equal to 1"),
         ({"dropout": 1.0}, r"Option 'dropout' .* less than 1"),
-        ({"objective": {"kind": "bpr"}}, r"'cross-entropy', 'sampled-softmax', 'bce'"),
+        ({"objective": {"kind": "hinge"}}, r"'cross-entropy', 'sampled-softmax', 'bce', 'bpr'"),
         ({"norm": "middle"}, r"'post' or 'pre'"),
     ],
 )
 def test_a_wrong_value_says_what_was_expected(values, message):
     with pytest.raises(ConfigError, match=message):
         SASRec.parse(values, "a test")
+
+
+def test_nested_options_are_laid_over_the_default_of_their_option():
+    given = {"scoring": {"temperature": 0.05}, "alignment": {"teacher": "runs/sasrec"}}
+    spec = Molar.parse({"mirm": "runs/mirm", **given}, "a test")
+    assert spec.scoring == ScoringConfig(kind="cosine", temperature=0.05, learnable=True)
+    assert VLM2Rec.parse({"tuning": {"rank": 4}}, "a test").tuning.kind == "lora"
+    assert AlignOptions.parse({"train": {"epochs": 2}}, "a test").train.batch_size == 128
+    tasks = Mirm.parse({"tasks": {"behaviour": {"n_examples": 3}}}, "a test").tasks
+    assert (tasks.behaviour.n_examples, tasks.behaviour.weight) == (3, 1.0)
+
+
+def test_another_kind_starts_from_its_own_defaults():
+    spec = Molar.parse({"mirm": "runs/mirm", "scoring": {"kind": "dot"}}, "a test")
+    assert spec.scoring == ScoringConfig()
+    assert SASRec.parse({"objective": {"kind": "bce"}}, "a test").objective.n_negatives == 1
 
 
 def test_a_rule_over_several_options_speaks_plainly():

@@ -20,6 +20,8 @@ from vlmrec.evaluation.report import (
     LearningCurve,
     MetricRow,
     RunReport,
+    TaughtAnswer,
+    TaughtTask,
     write_comparison_report,
     write_run_report,
 )
@@ -159,6 +161,8 @@ def test_whatever_a_catalogue_holds_is_escaped(write: object, tmp_path: Path) ->
     person = ExamplePerson(HOSTILE, (card,), card, {HOSTILE: (card,)}, HOSTILE)
     hostile = MetricRow(HOSTILE, {HOSTILE: estimate(0.1)}, HOSTILE, {HOSTILE: HOSTILE})
     curve = LearningCurve(HOSTILE, (1,), (0.1,))
+    answer = TaughtAnswer((card, card), HOSTILE, HOSTILE)
+    task = TaughtTask(HOSTILE, 1, 1, {HOSTILE: 1.0}, HOSTILE, (answer,))
     if write is compared:
         text, page = compared(
             ComparisonReport(
@@ -171,7 +175,7 @@ def test_whatever_a_catalogue_holds_is_escaped(write: object, tmp_path: Path) ->
         text, page = told(
             RunReport(
                 HOSTILE, HOSTILE, (hostile,), HOSTILE, {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE},
-                (hostile,), curve, HOSTILE, (person,), HOSTILE,
+                (hostile,), curve, HOSTILE, (task,), (person,), HOSTILE,
             ),
             tmp_path,
         )  # fmt: skip

@@ -19,6 +19,7 @@ def build_app() -> typer.Typer:
     """Returns the command line application."""
     from vlmrec.cli.add_items import add_items
     from vlmrec.cli.align import align
+    from vlmrec.cli.compare import compare
     from vlmrec.cli.demo import demo
     from vlmrec.cli.diagnose import diagnose
     from vlmrec.cli.doctor import doctor
@@ -48,6 +49,7 @@ def build_app() -> typer.Typer:
     app.command()(estimate)
     app.command()(train)
     app.command()(evaluate)
+    app.command()(compare)
     app.command()(diagnose)
     app.command()(recommend)
     app.command("add-items")(add_items)

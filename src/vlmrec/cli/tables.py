@@ -21,6 +21,7 @@ def print_run(info: Mapping[str, Any], folder: Path) -> None:
     """Prints the figures in a run's record and where it is."""
     console = _console()
     _print_metrics(console, info, info["metrics"])
+    _print_taught(console, info.get("taught", {}))
     facts = info["training"]
     text = f"{facts['parameters']:,} parameters, {facts['wall_seconds']:.0f} s in all"
     if "epochs" in facts:
@@ -92,6 +93,25 @@ def _print_metrics(console: Console, info: Mapping[str, Any], metrics: Mapping[s
     n = test["n_resamples"]
     how = f"{info['split']['name']}; {test['protocol']}; 95 % intervals from {n} resamples"
     console.print(how, markup=False)
+
+
+def _print_taught(console: Console, tasks: Mapping[str, Any]) -> None:
+    """Prints the token losses of a model that was taught answers."""
+    if not tasks:
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("taught")
+    columns = list(next(iter(tasks.values()))["token_loss"])
+    for heading in ("learned from", "held out", *columns):
+        table.add_column(heading, justify="right")
+    for one in tasks.values():
+        counts = [f"{one[name]:,}" for name in ("learned", "held_out")]
+        losses = [
+            "" if one["token_loss"][c] is None else f"{one['token_loss'][c]:.3f}" for c in columns
+        ]
+        table.add_row(escape(one["title"]), *counts, *losses)
+    console.print(table)
+    console.print("token loss in nats on held-out examples, lower is better", markup=False)
 
 
 def _cell(value: Mapping[str, float] | None) -> str:

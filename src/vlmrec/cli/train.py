@@ -25,7 +25,9 @@ class Protocol(StrEnum):
 def train(
     model: Annotated[
         str,
-        typer.Argument(help="sasrec, sasrec-content, gru4rec, vlm2rec, item-knn or popularity."),
+        typer.Argument(
+            help="sasrec, sasrec-content, duorec, gru4rec, fpmc, vlm2rec, item-knn or popularity."
+        ),
     ],
     data: Annotated[Path, typer.Option("--data", "-d", help="Dataset folder.")],
     out: Annotated[

@@ -20,6 +20,10 @@ class StrictConfig(BaseModel):
     def parse(cls, values: dict[str, Any], where: str) -> Self:
         """Returns the configuration that `values` describe.
 
+        Nested options are laid over the default of the option they are in, so that
+        ``scoring: {temperature: 0.05}`` changes the temperature alone. Another ``kind`` than the
+        default's starts from its own defaults.
+
         Args:
             values: Option names and values, as read from a file or the command line.
             where: What is being configured, for the error message ("model 'sasrec'").
@@ -29,9 +33,26 @@ class StrictConfig(BaseModel):
                 is of the wrong kind or out of range.
         """
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(_over_defaults(cls, values))
         except ValidationError as error:
             raise ConfigError(*_explain(error, cls, where)) from None
+
+
+def _over_defaults(config: type[StrictConfig], values: dict[str, Any]) -> dict[str, Any]:
+    defaults = {name: field.get_default() for name, field in config.model_fields.items()}
+    return {key: _laid_over(defaults.get(key), value) for key, value in values.items()}
+
+
+def _laid_over(default: object, value: object) -> object:
+    """Returns a value in which options that it leaves out are those of the default."""
+    if not isinstance(default, StrictConfig) or not isinstance(value, dict):
+        return value
+    given = cast("dict[str, Any]", value)
+    kind = getattr(default, "kind", None)
+    if given.get("kind", kind) != kind:
+        return given
+    over = {key: _laid_over(getattr(default, key, None), one) for key, one in given.items()}
+    return {**default.model_dump(), **over}
 
 
 def _explain(error: ValidationError, config: type[BaseModel], where: str) -> tuple[str, str]:

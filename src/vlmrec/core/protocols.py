@@ -1,6 +1,6 @@
 """What the rooms promise each other; training and evaluation see these, never a model class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -9,6 +9,28 @@ import torch
 from torch import Tensor
 
 from vlmrec.core.content_change import ContentChange
+
+
+@dataclass(frozen=True)
+class Twins:
+    """For each row of a batch, another history after which the same item came.
+
+    Attributes:
+        places: ``[B] int64`` position of the row whose target it is.
+        items: ``[B, S] int64`` the other history, right-padded; where no other has that target,
+            it is the row's own up to that position.
+    """
+
+    places: Tensor
+    items: Tensor
+
+    def to(self, device: torch.device) -> "Twins":
+        """Returns the same on `device`."""
+        return Twins(self.places.to(device), self.items.to(device))
+
+    def rows(self, first: int, last: int) -> "Twins":
+        """Returns those of the rows first..last-1."""
+        return Twins(self.places[first:last], self.items[first:last])
 
 
 @dataclass(frozen=True)
@@ -21,6 +43,7 @@ class TrainingBatch:
         negatives: ``[N]`` or ``[B, T, N] int64`` sampled negatives, or None.
         users: ``[B] int64`` internal user ids.
         progress: Share of the planned training that came before this batch, 0 to 1.
+        twins: Histories with a target in common with the rows, for models that compare them.
     """
 
     items: Tensor
@@ -28,6 +51,7 @@ class TrainingBatch:
     users: Tensor
     negatives: Tensor | None = None
     progress: float = 0.0
+    twins: Twins | None = None
 
     def to(self, device: torch.device) -> "TrainingBatch":
         """Returns the batch with every tensor on `device`."""
@@ -38,6 +62,7 @@ class TrainingBatch:
             self.users.to(device),
             negatives,
             self.progress,
+            None if self.twins is None else self.twins.to(device),
         )
 
 
@@ -52,6 +77,19 @@ class LossSum:
 
     total: Tensor
     count: int
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What epochs are chosen by.
+
+    Attributes:
+        name: For logs, such as "NDCG@10".
+        measure: Returns it for the model as it is now; higher is better.
+    """
+
+    name: str
+    measure: Callable[[], float]
 
 
 class Ranker(Protocol):
@@ -94,6 +132,20 @@ class Ranker(Protocol):
             queries: What `encode` returned.
             start: First internal id, at least 1.
             stop: One past the last internal id, at most ``n_items + 1``.
+        """
+        ...
+
+
+@runtime_checkable
+class PersonalRanker(Ranker, Protocol):
+    """A ranker that learned something of each training user besides the history."""
+
+    def encode_users(self, histories: Tensor, users: Tensor) -> Tensor:
+        """Returns one query per history, as ``encode``, which knows no user, does.
+
+        Args:
+            histories: ``[B, T] int64`` right-padded internal ids, T <= max_len.
+            users: ``[B] int64`` internal user ids; 0 for a user that is not known.
         """
         ...
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from vlmrec.core.columns import PADDING_ID
+
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Returns the mean over time of the true places.
@@ -26,3 +28,12 @@ def require_finite(values: Tensor, what: str) -> None:
     """
     if not bool(torch.isfinite(values).all()):
         raise FloatingPointError(f"{what} hold NaN or infinite values; they cannot be ranked.")
+
+
+def latest(items: Tensor, n: int) -> Tensor:
+    """Returns ``[B, min(T, n)]``, the latest n of each right-padded row ``[B, T]`` of item ids."""
+    if items.shape[1] <= n:
+        return items
+    length = (items != PADDING_ID).sum(dim=1, keepdim=True)  # [B, 1]
+    places = (length - n).clamp_min(0) + torch.arange(n, device=items.device)
+    return items.gather(1, places) * (places < length)

@@ -12,7 +12,7 @@ import torch
 
 from vlmrec.core.protocols import TrainingBatch
 from vlmrec.core.random import Streams
-from vlmrec.data.negatives import UniformNegatives
+from vlmrec.data.negatives import UniformNegatives, drawn_negatives
 from vlmrec.data.sequences import Histories, IntArray, gather_padded
 
 _POOL_BATCHES = 32
@@ -73,10 +73,8 @@ class NextItemBatches:
         if self.negatives is None or not self.n_negatives:
             return None
         rng = self.streams.numpy("negatives", epoch, step)
-        if self.shared_negatives:
-            return torch.as_tensor(self.negatives.shared(self.n_negatives, rng))
-        drawn = self.negatives.per_position(users, width, self.n_negatives, rng)
-        return torch.as_tensor(drawn)
+        shape = (users, width, self.n_negatives)
+        return drawn_negatives(self.negatives, *shape, rng, shared=self.shared_negatives)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 
 from vlmrec.data.sequences import Histories, IntArray
 
@@ -63,3 +64,27 @@ class UniformNegatives:
                 break
             drawn[clash] = self.pool[rng.integers(len(self.pool), size=n_clashes)]
         return drawn
+
+
+def drawn_negatives(
+    sampler: UniformNegatives,
+    users: IntArray,
+    width: int,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    shared: bool,
+) -> torch.Tensor:
+    """Returns the negatives of a batch: ``[N]`` shared by all places, else ``[B, T, N]``.
+
+    Args:
+        sampler: Draws them.
+        users: ``[B]`` internal user ids.
+        width: Places T of a row.
+        n: Negatives N.
+        rng: Where random numbers come from.
+        shared: One set for the batch.
+    """
+    if shared:
+        return torch.as_tensor(sampler.shared(n, rng))
+    return torch.as_tensor(sampler.per_position(users, width, n, rng))

@@ -13,8 +13,8 @@ import torch
 from vlmrec.core.protocols import TrainingBatch
 from vlmrec.core.random import Streams
 from vlmrec.data.batches import Window
-from vlmrec.data.negatives import UniformNegatives
-from vlmrec.data.sequences import Histories, gather_padded
+from vlmrec.data.negatives import UniformNegatives, drawn_negatives
+from vlmrec.data.sequences import Histories, IntArray, gather_padded
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,8 @@ class PrefixBatches:
         streams: Where random numbers come from.
         targets_per_user: Targets of a user in an epoch; users with fewer have all of theirs.
         negatives: Sampler, or None for none besides the batch's own targets.
-        n_negatives: How many negatives N that all rows share.
+        n_negatives: How many negatives N.
+        shared_negatives: One set of negatives a batch, instead of one a place.
     """
 
     histories: Histories
@@ -45,6 +46,7 @@ class PrefixBatches:
     targets_per_user: int = 1
     negatives: UniformNegatives | None = None
     n_negatives: int = 0
+    shared_negatives: bool = True
 
     def plan(self, epoch: int) -> Sequence[Window]:
         """Returns the rows of each step of an epoch."""
@@ -80,15 +82,16 @@ class PrefixBatches:
             items=torch.as_tensor(inputs),
             targets=torch.as_tensor(targets),
             users=torch.as_tensor(window.users),
-            negatives=self._negatives(epoch, step),
+            negatives=self._negatives(window.users, inputs.shape[1], epoch, step),
             progress=self._progress(epoch, step),
         )
 
-    def _negatives(self, epoch: int, step: int) -> torch.Tensor | None:
+    def _negatives(self, users: IntArray, width: int, epoch: int, step: int) -> torch.Tensor | None:
         if self.negatives is None or not self.n_negatives:
             return None
         rng = self.streams.numpy("negatives", epoch, step)
-        return torch.as_tensor(self.negatives.shared(self.n_negatives, rng))
+        shape = (users, width, self.n_negatives)
+        return drawn_negatives(self.negatives, *shape, rng, shared=self.shared_negatives)
 
     def _progress(self, epoch: int, step: int) -> float:
         lengths = self.histories.lengths

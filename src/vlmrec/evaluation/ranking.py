@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vlmrec.core.columns import PADDING_ID
-from vlmrec.core.protocols import Ranker
+from vlmrec.core.protocols import PersonalRanker, Ranker
 from vlmrec.data.splits import Cases
 from vlmrec.evaluation.pool import (
     ITEM_CHUNK,
@@ -153,7 +153,12 @@ def _score_block(
     """Fills in the scores ``[b, P]`` and returns the queries."""
     longest = int(np.max(cases.histories.lengths[rows]))
     padded = cases.histories.padded(rows, max(1, min(ranker.max_len, longest)))  # [B, T]
-    queries = ranker.encode(torch.as_tensor(padded, device=ranker.device))
+    histories = torch.as_tensor(padded, device=ranker.device)
+    if isinstance(ranker, PersonalRanker):
+        users = torch.as_tensor(cases.users[rows], device=ranker.device)
+        queries = ranker.encode_users(histories, users)
+    else:
+        queries = ranker.encode(histories)
     fill_scores(ranker, queries, pool, scores)
     return queries
 

@@ -1,8 +1,13 @@
 """One paper a file; the table below is where a new model adds its line."""
 
 from vlmrec.core.errors import ConfigError, nearest
+from vlmrec.models.duorec import DuoRec
+from vlmrec.models.ensemble import Ensemble
+from vlmrec.models.fpmc import FPMC
 from vlmrec.models.gru4rec import GRU4Rec
 from vlmrec.models.item_knn import ItemKNN
+from vlmrec.models.mirm import Mirm
+from vlmrec.models.molar import Molar
 from vlmrec.models.popularity import Popularity
 from vlmrec.models.sasrec import SASRec
 from vlmrec.models.sasrec_content import SASRecContent
@@ -14,9 +19,14 @@ MODELS: dict[str, type[ModelSpec]] = {
     for spec in (
         Popularity,
         ItemKNN,
+        FPMC,
         GRU4Rec,
         SASRec,
+        DuoRec,
         SASRecContent,
+        Mirm,
+        Molar,
+        Ensemble,
         VLM2Rec,
     )
 }
@@ -34,10 +44,15 @@ def model_class(name: str) -> type[ModelSpec]:
 
 
 __all__ = [
+    "FPMC",
     "MODELS",
+    "DuoRec",
+    "Ensemble",
     "GRU4Rec",
     "ItemKNN",
+    "Mirm",
     "ModelSpec",
+    "Molar",
     "Popularity",
     "SASRec",
     "SASRecContent",

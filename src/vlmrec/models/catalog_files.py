@@ -9,9 +9,13 @@ import polars as pl
 from vlmrec.core.errors import ArtifactError
 from vlmrec.core.files import atomic_file, explain_os_error
 from vlmrec.data.parquet_write import write_table
-from vlmrec.models.catalog_reader import CatalogReader
+from vlmrec.items.cache import VectorCache
+from vlmrec.models.catalog_reader import CatalogReader, ReadingOptions
+from vlmrec.vlm.loading import load_vlm
+from vlmrec.vlm.options import VlmOptions
 from vlmrec.vlm.prompts import PictureSource
 from vlmrec.vlm.saving import save_vlm
+from vlmrec.vlm.visual_cache import VisualCache
 
 _BACKBONE = "backbone"
 _PICTURES = "pictures"
@@ -91,6 +95,41 @@ def read_contents(folder: Path) -> Contents:
             )
         pictures.append(path)
     return Contents(folder / _BACKBONE, table[_TEXT].to_list(), pictures)
+
+
+def read_reader(
+    folder: Path,
+    reading: ReadingOptions,
+    options: VlmOptions,
+    n_items: int,
+    *,
+    vision_learned: bool,
+) -> CatalogReader:
+    """Returns the reader that `write_contents` wrote.
+
+    Args:
+        folder: The run folder.
+        reading: How items and histories become prompts.
+        options: How the backbone is fed.
+        n_items: Least number of items that must be there.
+        vision_learned: Whether the vision tower learned; else features are rounded as the cache
+            stores them, as in training, found there or not.
+
+    Raises:
+        ArtifactError: A file is missing or damaged.
+    """
+    contents = read_contents(folder)
+    vlm = load_vlm(str(contents.backbone), options)
+    if not vision_learned:
+        vlm.use_visual_cache(VisualCache(VectorCache().folder, vlm.visual_identity()))
+    reader = CatalogReader(vlm, reading, contents.texts, contents.pictures)
+    if reader.n_items < n_items:
+        raise ArtifactError(
+            f"'{folder}' holds {reader.n_items} items' words and pictures; its run.json "
+            f"speaks of {n_items}.",
+            "Restore it from a copy.",
+        )
+    return reader
 
 
 def _store(source: PictureSource | None, folder: Path) -> tuple[str | None, int]:

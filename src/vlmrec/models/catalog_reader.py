@@ -12,10 +12,11 @@ from vlmrec.core.columns import PADDING_ID
 from vlmrec.core.content_change import ContentChange
 from vlmrec.core.dropout import stream_of
 from vlmrec.core.random import Streams
+from vlmrec.data.catalog import Catalog
 from vlmrec.models.branches import Branches
 from vlmrec.vlm.gradient_cache import encode_in_chunks
 from vlmrec.vlm.model import VisionLanguageModel
-from vlmrec.vlm.prompts import ImagePart, Part, PictureSource, Prompt, TextPart
+from vlmrec.vlm.prompts import ImagePart, Part, PictureSource, Prompt, SpecialPart, TextPart
 from vlmrec.vlm.visual_features import VisualFeatures
 
 Side = Literal["item", "history"]
@@ -34,6 +35,8 @@ class ReadingOptions:
         max_words: Longest text of an item.
         normalize: Whether each branch's vector has length 1 before branches are added.
         chunk: Prompts held in memory at a time (gradient cache).
+        text_prefix: Words between an item's picture and its text.
+        token: Special token at the end of an item's prompt, whose state is the item's vector.
     """
 
     names: tuple[str, ...]
@@ -42,6 +45,8 @@ class ReadingOptions:
     max_words: int
     normalize: bool
     chunk: int
+    text_prefix: str = ""
+    token: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +133,21 @@ class CatalogReader:
             self, texts=[*self.texts, *more.texts], pictures=[*self.pictures, *more.pictures]
         )
 
+    def with_catalog(
+        self, catalog: Catalog, text_fields: Sequence[str]
+    ) -> tuple["CatalogReader", Branches]:
+        """Returns a reader that also knows the items of a catalogue, and their branches.
+
+        Args:
+            catalog: New items, behind those that are known.
+            text_fields: Columns that make up an item's words, as far as there are any.
+        """
+        fields = [name for name in text_fields if name in catalog.table.columns]
+        texts = catalog.texts(fields) if fields else [""] * len(catalog)
+        grown = self.with_items(texts, catalog.image_paths())
+        with torch.no_grad():
+            return grown, grown.items(torch.arange(self.n_items + 1, grown.n_items + 1))
+
     def changed(self, changes: Mapping[str, ContentChange]) -> "CatalogReader":
         """Returns a reader of other content; see `vlmrec.core.protocols.Multimodal`.
 
@@ -185,11 +205,14 @@ class CatalogReader:
             if name != "text" and picture is not None:
                 body.append(ImagePart(picture))
             if name != "image" and text:
-                body.append(TextPart(f"{place}. {text} " if side == "history" else text))
-        prefix = self.options.item_prefix if side == "item" else self.options.history_prefix
+                before = f"{place}. " if side == "history" else self.options.text_prefix
+                body.append(TextPart(f"{before}{text} " if side == "history" else before + text))
         if not body:
             return None
-        return (TextPart(f"{prefix} "), *body) if prefix else tuple(body)
+        prefix = self.options.item_prefix if side == "item" else self.options.history_prefix
+        opening = [TextPart(f"{prefix} ")] if prefix else []
+        token = self.options.token if side == "item" else None
+        return (*opening, *body, *([] if token is None else [SpecialPart(token)]))
 
     def _text(self, number: int) -> str:
         return " ".join(self.texts[number].split()[: self.options.max_words])

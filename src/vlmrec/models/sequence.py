@@ -11,10 +11,11 @@ from torch.nn import functional as F
 
 from vlmrec.core.columns import PADDING_ID
 from vlmrec.core.content_change import ContentChange
-from vlmrec.core.protocols import LossSum, TrainingBatch
+from vlmrec.core.protocols import BatchSource, LossSum, TrainingBatch
 from vlmrec.core.random import Streams
 from vlmrec.data.batches import NextItemBatches
-from vlmrec.data.negatives import UniformNegatives
+from vlmrec.data.negatives import Exclusion, UniformNegatives
+from vlmrec.data.sequences import IntArray
 from vlmrec.items.content_changes import changed
 from vlmrec.items.content_tower import ContentTower, RawContent
 from vlmrec.items.vector_table import VectorTable
@@ -28,11 +29,14 @@ class SequenceRecommender(Recommender):
 
     Args:
         items: Item encoder: ``items(ids)`` -> ``[n, D]``, ``items(None)`` -> ``[I + 1, D]``.
-        users: User encoder: ``users(vectors [B, T, D], mask [B, T])`` -> ``[B, T, D]``.
+        users: User encoder: ``users(vectors [B, T, D], mask [B, T])`` -> ``[B, T, D]``. One
+            whose attribute ``personal`` is true takes internal user ids ``[B]`` as well, 0 for
+            unknown ones.
         scorer: Makes queries and keys.
         objective: The loss.
         n_items: Number of items I.
         max_len: Longest history T.
+        exclude: What sampled negatives leave out.
     """
 
     pool: Tensor
@@ -47,6 +51,7 @@ class SequenceRecommender(Recommender):
         objective: AnyObjective,
         n_items: int,
         max_len: int,
+        exclude: Exclusion = "history",
     ) -> None:
         super().__init__()
         self.items = items
@@ -55,26 +60,48 @@ class SequenceRecommender(Recommender):
         self.objective = objective
         self.n_items = n_items
         self.max_len = max_len
+        self.exclude: Exclusion = exclude
+        self.personal = bool(getattr(users, "personal", False))
         self.register_buffer("pool", torch.arange(1, n_items + 1), persistent=False)
         self.register_buffer("place", torch.arange(-1, n_items), persistent=False)
 
     def prepare(self, training: TrainingData) -> None:
         """Takes in which items training may know, and their frozen content."""
-        self.pool = torch.as_tensor(training.training_items).to(self.pool.device)
-        place = torch.full((self.n_items + 1,), -1, device=self.pool.device)
-        place[self.pool] = torch.arange(len(self.pool), device=self.pool.device)
-        self.place = place
+        self.restrict(training.training_items)
         if isinstance(self.items, ContentTower | VectorTable):
             self.items.load(training.content, self.pool)
 
+    def restrict(self, training_items: IntArray) -> None:
+        """Takes in which items training may know; the loss is over no others.
+
+        Args:
+            training_items: ``[P] int64`` internal ids.
+        """
+        self.pool = torch.as_tensor(training_items).to(self.pool.device)
+        place = torch.full((self.n_items + 1,), -1, device=self.pool.device)
+        place[self.pool] = torch.arange(len(self.pool), device=self.pool.device)
+        self.place = place
+
     def batches(
         self, training: TrainingData, streams: Streams, *, batch_size: int, epochs: int
-    ) -> NextItemBatches:
+    ) -> BatchSource:
         """Returns random windows of the training histories."""
         del epochs
+        return self.windows(training, streams, batch_size)
+
+    def windows(self, training: TrainingData, streams: Streams, batch_size: int) -> NextItemBatches:
+        """Returns random windows of the training histories, with the objective's negatives.
+
+        Args:
+            training: What `prepare` took in.
+            streams: Where random numbers come from.
+            batch_size: Rows of a batch, over all processes.
+        """
         objective, negatives = self.objective, None
         if objective.n_negatives:
-            negatives = UniformNegatives.over(training.training_items, training.histories)
+            negatives = UniformNegatives.over(
+                training.training_items, training.histories, self.exclude
+            )
         return NextItemBatches(
             training.histories,
             self.max_len,
@@ -95,7 +122,7 @@ class SequenceRecommender(Recommender):
         if self.objective.n_negatives:
             return self._sampled_loss(batch)
         table = self.items(None)  # [I + 1, D]
-        queries = self._queries(table, batch.items, batch.targets)
+        queries = self._queries(table, batch.items, batch)
         goal = self.place[batch.targets[batch.targets != PADDING_ID]]
         whole = len(self.pool) == self.n_items
         keys = self.scorer.keys(table[1:] if whole else table[self.pool])
@@ -112,16 +139,46 @@ class SequenceRecommender(Recommender):
         table = self.items(ids)  # [n, D]
         sizes = [batch.items.numel(), int(known.sum()), picked.numel()]
         inputs, goal, wrong = row.split(sizes)
-        queries = self._queries(table, inputs.view_as(batch.items), batch.targets, batch.items)
+        queries = self._queries(table, inputs.view_as(batch.items), batch)
         return self.objective(queries, self.scorer.keys(table), goal, wrong.view_as(picked))
 
-    def _queries(
-        self, table: Tensor, rows: Tensor, targets: Tensor, items: Tensor | None = None
+    def _queries(self, table: Tensor, rows: Tensor, batch: TrainingBatch) -> Tensor:
+        mask = batch.items != PADDING_ID  # [B, T]
+        states = self._states(F.embedding(rows, table), mask, batch.users)
+        return self.scorer.queries(states[batch.targets != PADDING_ID])  # [M, D]
+
+    def _states(self, vectors: Tensor, mask: Tensor, users: Tensor | None) -> Tensor:
+        if not self.personal:
+            return self.users(vectors, mask)
+        if users is None:
+            users = torch.zeros(len(vectors), dtype=torch.int64, device=vectors.device)
+        return self.users(vectors, mask, users)
+
+    def user_vectors(
+        self, items: Tensor, users: Tensor | None = None, table: Tensor | None = None
     ) -> Tensor:
-        mask = (rows if items is None else items) != PADDING_ID  # [B, T]
-        vectors = F.embedding(rows, table)  # [B, T, D]
-        states = self.users(vectors, mask)
-        return self.scorer.queries(states[targets != PADDING_ID])  # [M, D]
+        """Returns the state after each history, before the scorer; gradients flow through it.
+
+        Args:
+            items: ``[B, T] int64`` histories, right-padded.
+            users: ``[B] int64`` internal user ids, for user encoders that are personal; None
+                and 0 are users that are not known.
+            table: ``[I + 1, D]`` item vectors; None makes those of the histories' items.
+
+        Returns:
+            ``[B, D]``; zero after an empty history, except what a personal user encoder knows.
+        """
+        if table is None:  # each distinct item is encoded once
+            ids, rows = items.unique(return_inverse=True)
+            vectors = F.embedding(rows, self.items(ids))  # [B, T, D]
+        else:
+            vectors = F.embedding(items, table)
+        mask = items != PADDING_ID  # [B, T]
+        states = self._states(vectors, mask, users)
+        length = mask.sum(dim=1)  # [B]
+        row = torch.arange(len(items), device=items.device)
+        last = states[row, (length - 1).clamp_min(0)]  # [B, D]
+        return last if self.personal else last.masked_fill((length == 0)[:, None], 0.0)
 
     @torch.no_grad()
     def item_table(self) -> Tensor:
@@ -135,7 +192,11 @@ class SequenceRecommender(Recommender):
 
     def ranker(self, item_vectors: Tensor | None = None) -> "SequenceRanker":
         """Returns a frozen view; see the base class."""
-        return SequenceRanker(self, self.item_table() if item_vectors is None else item_vectors)
+        return self._view(self.item_table() if item_vectors is None else item_vectors)
+
+    def _view(self, item_vectors: Tensor) -> "SequenceRanker":
+        kind = PersonalSequenceRanker if self.personal else SequenceRanker
+        return kind(self, item_vectors)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -163,7 +224,7 @@ class SequenceRecommender(Recommender):
         shown = {name: changed(content[name], change) for name, change in changes.items()}
         table = self.items.add_ids(self.items.project({**content, **shown}))
         table[PADDING_ID] = 0.0
-        return SequenceRanker(self, table)
+        return self._view(table)
 
     @torch.no_grad()
     def content_vectors(self, content: Mapping[str, RawContent]) -> Tensor | None:
@@ -206,15 +267,22 @@ class SequenceRanker:
     @torch.no_grad()
     def encode(self, histories: Tensor) -> Tensor:
         """Returns ``[B, D]`` queries; an empty history has the zero query."""
-        self._model.eval()
-        mask = histories != PADDING_ID  # [B, T]
-        states = self._model.users(F.embedding(histories, self.item_vectors), mask)
-        length = mask.sum(dim=1)  # [B]
-        row = torch.arange(len(histories), device=histories.device)
-        last = states[row, (length - 1).clamp_min(0)]  # [B, D]
-        return self._model.scorer.queries(last.masked_fill((length == 0)[:, None], 0.0))
+        return self._encode(histories, None)
+
+    def _encode(self, histories: Tensor, users: Tensor | None) -> Tensor:
+        model = self._model.eval()
+        return model.scorer.queries(model.user_vectors(histories, users, self.item_vectors))
 
     @torch.no_grad()
     def score(self, queries: Tensor, start: int, stop: int) -> Tensor:
         """Returns ``[B, stop - start] float32``."""
         return (queries @ self._keys[start:stop].T).float()
+
+
+class PersonalSequenceRanker(SequenceRanker):
+    """Also knows the users of the training; satisfies `vlmrec.core.protocols.PersonalRanker`."""
+
+    @torch.no_grad()
+    def encode_users(self, histories: Tensor, users: Tensor) -> Tensor:
+        """Returns ``[B, D]`` queries of users ``[B]``, 0 for one that is not known."""
+        return self._encode(histories, users)

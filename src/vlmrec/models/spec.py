@@ -9,17 +9,18 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from vlmrec.core.config import StrictConfig
-from vlmrec.core.protocols import BatchSource, Ranker
+from vlmrec.core.protocols import BatchSource, Ranker, Validation
 from vlmrec.core.random import Streams
 from vlmrec.data.catalog import Catalog
 from vlmrec.data.sequences import Histories, IntArray
 from vlmrec.items.content_tower import RawContent
+from vlmrec.users.fpmc import UserFactors
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,30 @@ class CatalogShape:
     Attributes:
         n_items: Number of items I.
         widths: Width of each modality's frozen vectors, by name.
+        n_users: Number of users U, for models that learn something of each.
     """
 
     n_items: int
     widths: Mapping[str, int] = field(default_factory=dict[str, int])
+    n_users: int = 0
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "CatalogShape":
+        """Returns the shape that a run's record holds; older ones do not tell the users."""
+        return cls(record["n_items"], record["widths"], record.get("n_users", 0))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An earlier run that a model builds on.
+
+    Attributes:
+        folder: Its run folder.
+        kinds: Names of the models that will do; empty means any.
+    """
+
+    folder: str
+    kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +67,8 @@ class TrainingData:
         content: Frozen vectors by modality, ``[I + 1, W]``.
         catalog: Words and pictures of all items, for models that read them themselves.
         cache: Folder where what frozen parts of a model see in pictures is kept between runs.
+        fingerprint: Of the split that these rows are the training part of; a model that builds
+            on another run refuses one of another split, which may have seen test rows.
     """
 
     histories: Histories
@@ -54,6 +77,7 @@ class TrainingData:
     content: Mapping[str, RawContent] = field(default_factory=dict[str, RawContent])
     catalog: Catalog | None = None
     cache: Path | None = None
+    fingerprint: str = ""
 
 
 class Recommender(nn.Module):
@@ -102,6 +126,10 @@ class Recommender(nn.Module):
             epochs: Longest that training may take.
         """
         del training, streams, batch_size, epochs
+        return None
+
+    def validation(self) -> Validation | None:
+        """Returns what epochs are chosen by, for models that are not trained to rank."""
         return None
 
     def settle(self) -> None:
@@ -164,6 +192,10 @@ class ModelSpec(StrictConfig):
         """Returns which frozen vectors are needed: modality -> encoder or vector file."""
         return {}
 
+    def stages(self) -> dict[str, Stage]:
+        """Returns which trained models it builds on: option -> run."""
+        return {}
+
     @abstractmethod
     def build(self, shape: CatalogShape) -> Recommender:
         """Returns the model with weights not yet drawn."""
@@ -196,13 +228,15 @@ def draw_weights(model: nn.Module, generator: torch.Generator) -> None:
     """Draws all weights: matrices normal(0, .02), biases 0, norms 1.
 
     Matrices of recurrent layers are uniform up to 1/sqrt(hidden): their product over many steps
-    would fade at .02.
+    would fade at .02. Users' own vectors are 0, so that those without training rows stay unknown.
     """
     for module in model.modules():
         for name, weight in module.named_parameters(recurse=False):
             with torch.no_grad():
                 if isinstance(module, nn.LayerNorm):
                     weight.fill_(1.0 if name == "weight" else 0.0)
+                elif isinstance(module, UserFactors):
+                    weight.zero_()
                 elif weight.dim() >= 2 and isinstance(module, nn.RNNBase):
                     bound = module.hidden_size**-0.5
                     weight.uniform_(-bound, bound, generator=generator)

@@ -12,25 +12,23 @@ from torch import Tensor
 from vlmrec.core.columns import PADDING_ID
 from vlmrec.core.content_change import ContentChange
 from vlmrec.core.dropout import RowDraws
-from vlmrec.core.errors import ArtifactError, ConfigError
+from vlmrec.core.errors import ConfigError
 from vlmrec.core.protocols import LossSum, TrainingBatch
 from vlmrec.core.random import Streams
 from vlmrec.data.catalog import Catalog
 from vlmrec.data.negatives import UniformNegatives
 from vlmrec.data.prefix_batches import PrefixBatches
 from vlmrec.data.sequences import gather_padded
-from vlmrec.items.cache import VectorCache
 from vlmrec.models.branch_loss import branch_scores, figures, loss_rows, single_rows
 from vlmrec.models.branch_ranker import BranchRanker, Readout
 from vlmrec.models.branch_signals import Signals, gradient_shares
 from vlmrec.models.branches import Branches
-from vlmrec.models.catalog_files import read_contents, write_contents
+from vlmrec.models.catalog_files import read_reader, write_contents
 from vlmrec.models.catalog_reader import CatalogReader
 from vlmrec.models.spec import Recommender, TrainingData
 from vlmrec.objectives.branch_scores import BranchScores
 from vlmrec.vlm.loading import load_vlm
 from vlmrec.vlm.model import VisionLanguageModel
-from vlmrec.vlm.options import TuningOptions
 from vlmrec.vlm.prompts import Prompt
 from vlmrec.vlm.tuning import merge_lora
 from vlmrec.vlm.visual_cache import VisualCache
@@ -204,14 +202,10 @@ class TwoBranchRecommender(Recommender):
 
     def with_items(self, catalog: Catalog) -> tuple[Recommender, Tensor]:
         """Returns a model that also reads the items of `catalog`, and their vectors."""
-        fields = [name for name in self.spec.text_fields if name in catalog.table.columns]
-        texts = catalog.texts(fields) if fields else [""] * len(catalog)
-        known = self.reader.n_items
-        reader = self.reader.with_items(texts, catalog.image_paths())
         self.eval()
-        with torch.no_grad():
-            added = reader.items(torch.arange(known + 1, reader.n_items + 1)).flat()
-        return TwoBranchRecommender(self.spec, self.vlm, reader).eval(), added.cpu()
+        reader, added = self.reader.with_catalog(catalog, self.spec.text_fields)
+        model = TwoBranchRecommender(self.spec, self.vlm, reader).eval()
+        return model, added.flat().cpu()
 
     def own_weights(self) -> dict[str, Tensor]:
         """Returns nothing: the backbone is stored as a checkpoint of its own."""
@@ -233,19 +227,10 @@ class TwoBranchRecommender(Recommender):
         Raises:
             ArtifactError: A file is missing or damaged.
         """
-        contents = read_contents(folder)
-        vlm = load_vlm(str(contents.backbone), spec.vlm, TuningOptions())
-        if not spec.tuning.vision:
-            # As in training: features are rounded as the cache stores them, found or not.
-            vlm.use_visual_cache(VisualCache(VectorCache().folder, vlm.visual_identity()))
-        reader = CatalogReader(vlm, spec.reading(), contents.texts, contents.pictures)
-        if reader.n_items < n_items:
-            raise ArtifactError(
-                f"'{folder}' holds {reader.n_items} items' words and pictures; its run.json "
-                f"speaks of {n_items}.",
-                "Restore it from a copy.",
-            )
-        return cls(spec, vlm, reader)
+        reader = read_reader(
+            folder, spec.reading(), spec.vlm, n_items, vision_learned=spec.tuning.vision
+        )
+        return cls(spec, reader.vlm, reader)
 
 
 def _prefixes(batch: TrainingBatch, max_len: int) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from vlmrec.objectives.bce import BinaryCrossEntropy
+from vlmrec.objectives.bpr import BayesianPersonalizedRanking
 from vlmrec.objectives.branch_scores import BranchScores
 from vlmrec.objectives.crtr import Crtr
 from vlmrec.objectives.gradient_modulation import GradientModulation
@@ -22,12 +23,14 @@ from vlmrec.objectives.unimodal_heads import UnimodalHeads
 from vlmrec.objectives.wpcl import Wpcl
 
 AnyObjective = Annotated[
-    FullCrossEntropy | SampledSoftmax | BinaryCrossEntropy, Field(discriminator="kind")
+    FullCrossEntropy | SampledSoftmax | BinaryCrossEntropy | BayesianPersonalizedRanking,
+    Field(discriminator="kind"),
 ]
 """Every loss that a next-item model can be trained with, told apart by ``kind``."""
 
 __all__ = [
     "AnyObjective",
+    "BayesianPersonalizedRanking",
     "BinaryCrossEntropy",
     "BranchScores",
     "Crtr",

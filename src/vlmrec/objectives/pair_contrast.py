@@ -38,12 +38,25 @@ def pair_contrast_sum(
             of each other. None: all differ.
         temperature: Divides cosines.
     """
+    same = None if groups is None else groups.unsqueeze(0) == groups.unsqueeze(1)
+    return both_ways_sum(left, right, same, temperature) / 2
+
+
+def both_ways_sum(left: Tensor, right: Tensor, same: Tensor | None, temperature: float) -> Tensor:
+    """Returns ``sum_i (-log p(right_i | left_i) - log p(left_i | right_i))`` as a scalar.
+
+    Args:
+        left: ``[B, D] float``, any length; cosines are taken.
+        right: ``[B, D] float``.
+        same: ``[B, B] bool``, symmetric; pairs that are no negatives of each other (the diagonal
+            does not count). None: all differ.
+        temperature: Divides cosines.
+    """
     scores = F.normalize(left, dim=-1) @ F.normalize(right, dim=-1).T / temperature  # [B, B]
-    if groups is not None:
-        same = groups.unsqueeze(0) == groups.unsqueeze(1)
-        same.fill_diagonal_(False)
-        scores = scores.masked_fill(same, float("-inf"))
+    if same is not None:
+        own = torch.eye(len(left), dtype=torch.bool, device=left.device)
+        scores = scores.masked_fill(same & ~own, float("-inf"))
     goal = torch.arange(len(left), device=left.device)
     forth = F.cross_entropy(scores, goal, reduction="sum")
     back = F.cross_entropy(scores.T, goal, reduction="sum")
-    return (forth + back) / 2
+    return forth + back

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pydantic import Field
 
 from vlmrec.core.config import StrictConfig
@@ -17,10 +16,11 @@ from vlmrec.core.device import choose_device
 from vlmrec.core.errors import ConfigError, DataError
 from vlmrec.core.files import read_json_object, write_json
 from vlmrec.core.progress import bar
-from vlmrec.core.protocols import Ranker, TrainingBatch
+from vlmrec.core.protocols import Ranker, Validation
 from vlmrec.core.random import Streams
 from vlmrec.data.catalog import Catalog
 from vlmrec.data.dataset import Dataset
+from vlmrec.data.row_batches import RowBatches
 from vlmrec.data.sequences import Histories, Sequences
 from vlmrec.data.splits import Cases
 from vlmrec.evaluation.evaluator import Evaluation, evaluate_ranker
@@ -121,14 +121,14 @@ def align(
     before = _measured(task.ranker(), pairs.held_out, pairs, metrics)
     write_json(out / RECORD, config)
 
-    def validate(ranker: Ranker) -> float:
-        measured = _measured(ranker, pairs.held_out, pairs, metrics, n_resamples=1)
+    def measure() -> float:
+        measured = _measured(task.ranker(), pairs.held_out, pairs, metrics, n_resamples=1)
         return measured.metrics[options.train.valid_metric].mean
 
     result = train(
         task,
-        PairBatches(pairs.learned, options.train.batch_size, Streams(seed)),
-        validate,
+        RowBatches(pairs.learned, options.train.batch_size, Streams(seed), at_least=2),
+        Validation(options.train.valid_metric, measure),
         options.train,
         label=f"align {encoder}",
         folder=out,
@@ -154,35 +154,6 @@ def align(
     }
     _finish(model, out, record)
     return record
-
-
-class PairBatches:
-    """Every learned pair once an epoch, in a new order; satisfies the loop's `BatchSource`.
-
-    Args:
-        rows: ``[n] int64`` pair numbers from 1.
-        batch_size: Pairs in a batch; the last of an epoch is left out where it is a single one,
-            which has nothing to be told apart from.
-        streams: Where random numbers come from.
-    """
-
-    def __init__(self, rows: np.ndarray, batch_size: int, streams: Streams) -> None:
-        self._rows = rows
-        self._batch_size = batch_size
-        self._streams = streams
-
-    def plan(self, epoch: int) -> list[np.ndarray]:
-        """Returns the pairs of each step."""
-        order = self._streams.numpy("pairs", epoch).permutation(self._rows)
-        starts = range(0, len(order), self._batch_size)
-        batches = [order[start : start + self._batch_size] for start in starts]
-        return [batch for batch in batches if len(batch) > 1]
-
-    def build(self, window: np.ndarray, epoch: int, step: int) -> TrainingBatch:
-        """Returns the batch of a step."""
-        del epoch, step
-        pairs = torch.from_numpy(window)
-        return TrainingBatch(pairs.unsqueeze(1), pairs.unsqueeze(1), pairs)
 
 
 def _pairs(

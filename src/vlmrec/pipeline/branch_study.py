@@ -23,8 +23,9 @@ from vlmrec.core.random import Streams
 from vlmrec.data.parquet_write import write_table
 from vlmrec.data.splits import Split
 from vlmrec.evaluation.metrics import parse_metrics
+from vlmrec.evaluation.over_seeds import over_seeds, paired_differences
 from vlmrec.evaluation.ranking import rank_targets
-from vlmrec.evaluation.significance import Estimate, bootstrap_means, paired_bootstrap
+from vlmrec.evaluation.significance import Estimate
 from vlmrec.models.spec import ModelSpec
 from vlmrec.models.two_branches import TwoBranchRecommender
 from vlmrec.pipeline.fit_once import fit_once
@@ -209,13 +210,7 @@ def study_differences(rows: Sequence[StudyRow], base: str) -> dict[str, dict[str
     for row in rows:
         if plain is None or row.variant == base or row.seeds != plain.seeds:
             continue
-        pairs = {view: (plain.cases[view], row.cases[view]) for view in row.cases}
-        compared = {
-            view: paired_bootstrap(*pair, streams=Streams(0)) for view, pair in pairs.items()
-        }
-        found[row.variant] = {
-            view: Estimate(one.mean, one.low, one.high) for view, one in compared.items()
-        }
+        found[row.variant] = paired_differences(plain.cases, row.cases)
     return found
 
 
@@ -261,20 +256,15 @@ def _row(folder: Path, variant: str, seeds: list[int], metric: str) -> StudyRow 
             for one in tables
         ]
     )  # [seeds, cases, views]
-    estimates = bootstrap_means(
-        values.mean(axis=0), streams=Streams(0), address=(variant,), users=users
-    )
+    found = over_seeds(values, views, users=users, address=(variant,))
     infos = [read_json_object(one / RUN) for one in folders]
     training = [info["training"] for info in infos]
     return StudyRow(
         variant=variant,
         seeds=tuple(seeds),
-        estimates=dict(zip(views, estimates, strict=True)),
-        by_seed={
-            view: tuple(float(v) for v in values[:, :, i].mean(axis=1))
-            for i, view in enumerate(views)
-        },
-        cases={view: values[:, :, i].mean(axis=0) for i, view in enumerate(views)},
+        estimates=found.estimates,
+        by_seed=found.by_seed,
+        cases=found.cases,
         loss=str(infos[0]["loss"]),
         seconds_per_epoch=float(np.mean([_epoch_seconds(one) for one in training])),
         peak_mib=max(float(one["peak_memory_mib"]) for one in training),

@@ -21,7 +21,8 @@ from vlmrec.diagnosis.page import Gallery, ItemNeighbours, write_card_page
 from vlmrec.diagnosis.undertraining import Alone
 from vlmrec.items.cache import VectorCache
 from vlmrec.pipeline.evaluation import require_same_data
-from vlmrec.pipeline.reporting import ItemCards, dataset_name, shown_people
+from vlmrec.pipeline.item_cards import ItemCards
+from vlmrec.pipeline.reporting import dataset_name, shown_people
 from vlmrec.pipeline.run import Run
 from vlmrec.pipeline.single_modality import differing_options, require_alone, train_alone
 from vlmrec.train.log import read_lines

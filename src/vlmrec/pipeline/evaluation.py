@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from vlmrec.core.columns import RANK
 from vlmrec.core.errors import ArtifactError
 from vlmrec.core.protocols import Ranker
 from vlmrec.data.splits import Cases, Split
@@ -16,6 +18,8 @@ from vlmrec.models.popularity import Popularity
 from vlmrec.models.spec import CatalogShape, ModelSpec, TrainingData
 from vlmrec.pipeline.run import Run
 
+RANK_AMONG_ALL = "rank_among_all"
+"""Column of a run's test cases: the rank in the whole catalogue, beside that among candidates."""
 _KNN_ITEMS_AT_MOST = 60_000
 """Beyond this catalogue size the item-kNN anchor is left out: all pairs of items are compared."""
 
@@ -34,6 +38,14 @@ class SplitEvaluation:
     test: Evaluation
     test_among_all: Evaluation | None
     anchors: Mapping[str, Evaluation]
+
+    @property
+    def cases(self) -> pl.DataFrame:
+        """One row a test case, with ``rank_among_all`` where the split restricts candidates."""
+        if self.test_among_all is None:
+            return self.test.cases
+        among_all = self.test_among_all.cases[RANK].alias(RANK_AMONG_ALL)
+        return self.test.cases.with_columns(among_all)
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything as plain JSON values."""
@@ -124,7 +136,8 @@ def training_data(split: Split) -> TrainingData:
     n_items = split.dataset.n_items
     known = split.training_items
     known = np.arange(1, n_items + 1, dtype=np.int64) if known is None else known
-    return TrainingData(split.train, CatalogShape(n_items), known)
+    shape = CatalogShape(n_items, n_users=split.dataset.n_users)
+    return TrainingData(split.train, shape, known, fingerprint=split.fingerprint)
 
 
 def _anchors(split: Split) -> dict[str, Ranker]:

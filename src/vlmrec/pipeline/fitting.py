@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import resource
-import shutil
 import time
 from dataclasses import replace
 from importlib.metadata import version
@@ -16,12 +15,9 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
-from vlmrec.bundle import is_complete
 from vlmrec.core.columns import ITEM_ID, TITLE
 from vlmrec.core.device import choose_device
-from vlmrec.core.errors import DataError
-from vlmrec.core.files import explain_os_error, read_json_object, write_json
-from vlmrec.core.protocols import Ranker
+from vlmrec.core.protocols import BatchSource, Validation
 from vlmrec.core.random import Streams
 from vlmrec.data.splits import Split
 from vlmrec.evaluation.evaluator import evaluate_ranker
@@ -29,15 +25,16 @@ from vlmrec.evaluation.metrics import parse_metrics
 from vlmrec.items.cache import VectorCache
 from vlmrec.items.content import ContentVectors
 from vlmrec.models.spec import ModelSpec, Recommender, TrainingData
+from vlmrec.models.stored import stage_identities
 from vlmrec.pipeline.content import describe, gather_content, raw
 from vlmrec.pipeline.evaluation import SplitEvaluation, evaluate_split, training_data
+from vlmrec.pipeline.lessons import losses_now, taught_record
 from vlmrec.pipeline.reporting import report_run
 from vlmrec.pipeline.run import Run, vectors_of
+from vlmrec.pipeline.run_folder import open_folder, refuse_finished
 from vlmrec.train.checkpoint import Checkpoints
 from vlmrec.train.loop import TrainingResult, train
 from vlmrec.train.options import TrainOptions
-
-_CONFIG = "config.json"
 
 
 def fit(
@@ -76,9 +73,10 @@ def fit(
     started = time.perf_counter()
     folder = None if out is None else Path(out)
     if folder is not None:
-        _refuse_finished(folder, overwrite=overwrite)  # before anything is encoded
+        refuse_finished(folder, overwrite=overwrite)  # before anything is encoded
     device = choose_device(options.device)
     dataset = split.dataset
+    stages = stage_identities(spec.stages())
     wanted = spec.content()
     content = gather_content(
         wanted,
@@ -88,16 +86,22 @@ def fit(
         device=device.device,
         quiet=quiet,
     )
-    config = _config(spec, options, split, content, filter_seen)
-    model, data = _build(
-        spec, options, split, content, device.device, cache
-    )  # refuses what cannot be built
+    config = _config(spec, options, split, content, stages, filter_seen)
+    # Refuses what cannot be built, before the folder is opened.
+    model, data = prepared_model(spec, options.seed, split, content, device.device, cache)
     # Told before anything else asks for it: accelerate fixes the device and the group only once.
     processes = PartialState(cpu=device.device.type == "cpu")
     if folder is not None and processes.is_main_process:
-        _open_folder(folder, config, overwrite=overwrite)
+        open_folder(folder, config, overwrite=overwrite)
     processes.wait_for_everyone()  # nobody looks for checkpoints in a folder that is being emptied
-    result = _train(model, spec, options, split, data, folder, config, quiet)
+    batches = model.batches(
+        data, Streams(options.seed), batch_size=options.batch_size, epochs=options.epochs
+    )
+    # Also when a run goes on: the weights of its checkpoint are only taken in below.
+    before = losses_now(model) if processes.is_main_process else {}
+    result = None
+    if batches is not None:
+        result = _train(model, batches, spec, options, split, folder, config, quiet)
     model.settle()
     ranker = model.ranker()
     measured = evaluate_split(ranker, split, filter_seen=filter_seen)
@@ -109,6 +113,7 @@ def fit(
         "device": str(device.device),
         "metrics": measured.to_json(),
         "training": _training_facts(result, model, time.perf_counter() - started),
+        **taught_record(model, before, options.seed, dataset),
         "versions": _versions(),
     }
     run = Run(spec, model.cpu(), vectors_of(ranker), _items(split), info, folder)
@@ -122,43 +127,48 @@ def fit(
     return run
 
 
-def _build(
+def prepared_model(
     spec: ModelSpec,
-    options: TrainOptions,
+    seed: int,
     split: Split,
     content: dict[str, ContentVectors],
     device: torch.device,
-    cache: VectorCache | None,
+    cache: VectorCache | None = None,
 ) -> tuple[Recommender, TrainingData]:
+    """Returns a model with its start weights, and what it may learn from.
+
+    Args:
+        spec: Which model.
+        seed: Of everything random.
+        split: Whose training part it sees.
+        content: What `gather_content` found for ``spec.content()``.
+        device: Where it is going to be trained.
+        cache: In whose folder visual features are kept; default: the user's cache folder.
+    """
     plain = training_data(split)
     shape = replace(plain.shape, widths={name: one.width for name, one in content.items()})
     folder = (cache or VectorCache()).folder
     catalog = split.dataset.catalog
     data = replace(plain, shape=shape, content=raw(content), catalog=catalog, cache=folder)
     model = spec.build(shape)
-    model.initialise(Streams(options.seed), device)
+    model.initialise(Streams(seed), device)
     model.prepare(data)
     return model, data
 
 
 def _train(
     model: Recommender,
+    batches: BatchSource,
     spec: ModelSpec,
     options: TrainOptions,
     split: Split,
-    data: TrainingData,
     folder: Path | None,
     config: dict[str, Any],
     quiet: bool,
-) -> TrainingResult | None:
-    streams = Streams(options.seed)
-    batches = model.batches(data, streams, batch_size=options.batch_size, epochs=options.epochs)
-    if batches is None:
-        return None
-
-    def validate(ranker: Ranker) -> float:
+) -> TrainingResult:
+    def measure() -> float:
         found = evaluate_ranker(
-            ranker,
+            model.ranker(),
             split.valid,
             metrics=[options.valid_metric],
             filter_seen=config["filter_seen"],
@@ -170,7 +180,7 @@ def _train(
     return train(
         model,
         batches,
-        validate,
+        model.validation() or Validation(options.valid_metric, measure),
         options,
         label=spec.name,
         folder=folder,
@@ -184,6 +194,7 @@ def _config(
     options: TrainOptions,
     split: Split,
     content: dict[str, ContentVectors],
+    stages: dict[str, str],
     filter_seen: bool,
 ) -> dict[str, Any]:
     config: dict[str, Any] = {
@@ -195,11 +206,12 @@ def _config(
         "shape": {
             "n_items": split.dataset.n_items,
             "widths": {name: one.width for name, one in content.items()},
+            "n_users": split.dataset.n_users,
         },
         "dataset": {"fingerprint": split.dataset.fingerprint, "folder": _folder_of(split)},
         "split": {"name": split.name, "fingerprint": split.fingerprint, "notes": split.notes},
     }
-    identities = {name: one.identity for name, one in content.items()}
+    identities = stages | {name: one.identity for name, one in content.items()}
     names = ("model", "spec", "options", "filter_seen")
     guarded = [*(config[name] for name in names), split.fingerprint, identities]
     text = json.dumps(guarded, sort_keys=True)
@@ -212,40 +224,6 @@ def _folder_of(split: Split) -> str | None:
     return None if root is None else str(root.resolve())
 
 
-def _refuse_finished(folder: Path, *, overwrite: bool) -> None:
-    if is_complete(folder) and not overwrite:
-        raise DataError(
-            f"The output folder '{folder}' holds a finished run.",
-            "Choose another --out, or replace it with --overwrite.",
-        )
-
-
-def _open_folder(folder: Path, config: dict[str, Any], *, overwrite: bool) -> None:
-    """Makes the run folder, or checks that what is in it may be continued or replaced."""
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"The output '{folder}' is a file; a folder was expected.")
-    ours = (folder / _CONFIG).is_file()
-    if folder.is_dir() and any(folder.iterdir()):
-        if not ours:
-            raise DataError(
-                f"The output folder '{folder}' exists and holds something else than a run.",
-                "Choose another --out.",
-            )
-        if overwrite:
-            shutil.rmtree(folder)
-        elif read_json_object(folder / _CONFIG).get("hash") != config["hash"]:
-            raise DataError(
-                f"The output folder '{folder}' holds an unfinished run of another model, "
-                "dataset or configuration.",
-                "Choose another --out, or replace it with --overwrite.",
-            )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        explain_os_error(error, folder)
-    write_json(folder / _CONFIG, config)
-
-
 def _items(split: Split) -> Any:
     counts = split.train.item_counts(split.dataset.n_items)[1:]
     table = split.dataset.catalog.table.select(ITEM_ID, TITLE)
@@ -255,7 +233,7 @@ def _items(split: Split) -> Any:
 def _ranks(split: Split, measured: SplitEvaluation) -> Any:
     from vlmrec.core.columns import USER_ID
 
-    table = measured.test.cases
+    table = measured.cases
     users = split.dataset.users.to_external(table[USER_ID].to_numpy())
     items = split.dataset.items.to_external(table[ITEM_ID].to_numpy())
     import polars as pl

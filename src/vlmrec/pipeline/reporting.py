@@ -1,12 +1,11 @@
 """What a report says of a run: figures, learning curve, and people drawn at random."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from vlmrec.core.columns import IMAGE, ITEM_ID, TITLE
 from vlmrec.core.protocols import Ranker
 from vlmrec.core.random import Streams
 from vlmrec.data.dataset import Dataset
@@ -15,7 +14,6 @@ from vlmrec.data.splits import Cases, Split
 from vlmrec.evaluation.ranking import rank_targets
 from vlmrec.evaluation.report import (
     ExamplePerson,
-    ItemCard,
     LearningCurve,
     MetricRow,
     RunReport,
@@ -23,6 +21,8 @@ from vlmrec.evaluation.report import (
 )
 from vlmrec.evaluation.significance import Estimate
 from vlmrec.pipeline.evaluation import SplitEvaluation
+from vlmrec.pipeline.item_cards import ItemCards
+from vlmrec.pipeline.lessons import taught_tasks
 from vlmrec.pipeline.run import Run
 
 SHOWN = ("NDCG@10", "Recall@10", "MRR@10")
@@ -70,6 +70,7 @@ def report_run(
         slices=tuple(slices),
         curve=learning_curve(run.info["model"], lines, metric),
         curve_metric=metric,
+        taught=taught_tasks(run.info, split.dataset),
         people=people(
             split,
             {run.info["model"]: run.ranker()},
@@ -174,28 +175,6 @@ def _note(length: int, ranks: Mapping[str, float]) -> str:
     places = ", ".join(f"{name} {rank:,.0f}" for name, rank in ranks.items())
     more = f"The latest {_HISTORY} of {length} items are shown. " if length > _HISTORY else ""
     return f"{more}Rank of what came next: {places}."
-
-
-class ItemCards:
-    """Makes items presentable.
-
-    Args:
-        dataset: Where titles and pictures are.
-    """
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._table = dataset.catalog.table
-        self._root = dataset.catalog.root
-
-    def of(self, ids: Iterable[int]) -> tuple[ItemCard, ...]:
-        """Returns the items with these internal ids; 0 is left out."""
-        return tuple(self._card(int(number) - 1) for number in ids if number > 0)
-
-    def _card(self, row: int) -> ItemCard:
-        image = self._table[IMAGE][row]
-        path = None if self._root is None or image is None else self._root / image
-        picture = path.read_bytes() if path is not None and path.is_file() else None
-        return ItemCard(self._table[ITEM_ID][row], self._table[TITLE][row] or "", picture)
 
 
 def _facts(run: Run, dataset: Dataset) -> dict[str, str]:

@@ -9,13 +9,12 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from vlmrec.bundle import RUN, Bundle, read_bundle, unfinish, write_bundle
+from vlmrec.bundle import Bundle, unfinish, write_bundle
 from vlmrec.core.columns import ITEM_ID
-from vlmrec.core.errors import ArtifactError
 from vlmrec.core.protocols import Ranker
 from vlmrec.data.vocabulary import Vocabulary
-from vlmrec.models import model_class
-from vlmrec.models.spec import CatalogShape, ModelSpec, Recommender
+from vlmrec.models.spec import ModelSpec, Recommender
+from vlmrec.models.stored import load_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,24 +69,8 @@ class Run:
             ArtifactError: The folder holds no finished run, or a file is damaged.
         """
         path = Path(folder)
-        bundle = read_bundle(path)
-        if not {"model", "spec", "shape"} <= bundle.info.keys():
-            raise ArtifactError(
-                f"'{path / RUN}' is damaged: it does not say which model this is.",
-                "Restore it from a copy, or train again.",
-            )
-        spec = model_class(str(bundle.info["model"])).parse(bundle.info["spec"], f"'{path}'")
-        shape = CatalogShape(bundle.info["shape"]["n_items"], bundle.info["shape"]["widths"])
-        model = spec.restore(shape, path)
-        try:
-            model.take_weights(bundle.weights)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise ArtifactError(
-                f"The weights in '{path}' do not fit the model in its run.json: {reason}"
-            ) from None
-        model.eval()
-        return cls(spec, model, bundle.item_vectors, bundle.items, bundle.info, path, bundle.ranks)
+        one = load_model(path)
+        return cls(one.spec, one.model, one.item_vectors, one.items, one.info, path, one.ranks)
 
 
 def vectors_of(ranker: Ranker) -> Tensor | None:

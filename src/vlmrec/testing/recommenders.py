@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -15,7 +15,13 @@ from torch import Tensor
 
 from vlmrec.core.columns import ITEM_ID, RANK, SCORE, USER_ID
 from vlmrec.core.errors import ConfigError, DataError
-from vlmrec.core.protocols import LossSum, Trainable, TrainingBatch, VectorRanker
+from vlmrec.core.protocols import (
+    LossSum,
+    PersonalRanker,
+    Trainable,
+    TrainingBatch,
+    VectorRanker,
+)
 from vlmrec.data.dataset import Dataset
 from vlmrec.data.splits import Split
 from vlmrec.evaluation.ranking import rank_targets
@@ -39,6 +45,10 @@ class RecommenderContract:
 
     rows_stand_alone: ClassVar[bool] = True
     """Whether the loss of a batch is the sum of its rows'; not so with in-batch negatives."""
+    learning_rate: ClassVar[float] = 0.01
+    """Of the shared run; at too high a one a pretrained part may forget to tell items apart."""
+    learns_histories: ClassVar[bool] = True
+    """Whether the loss is one over histories; not so for models that are taught items."""
     stored_endings: ClassVar[frozenset[str]] = frozenset({".safetensors", ".json", ".parquet"})
     """What kinds of files a run folder may hold."""
     folder: ClassVar[Path]
@@ -70,13 +80,17 @@ class RecommenderContract:
     def _fit(cls, split: Split, *, seed: int = 0, epochs: int = 2) -> Run:
         spec = cls().make_spec(split.dataset, cls.folder)
         options = TrainOptions(
-            epochs=epochs, batch_size=7, seed=seed, device="cpu", learning_rate=0.01
+            epochs=epochs, batch_size=7, seed=seed, device="cpu", learning_rate=cls.learning_rate
         )
         return fit(spec, split, options=options, quiet=True)
 
+    def _learner(self) -> Trainable | None:
+        """Returns the model if it learns from histories."""
+        return trainable(self.run) if self.learns_histories else None
+
     def test_a_changed_item_changes_nothing_before_it(self) -> None:
         """Causality: the loss of earlier positions does not see later items, but itself."""
-        model = trainable(self.run)
+        model = self._learner()
         if model is None:
             return
         length = min(_T, self.run.model.max_len)
@@ -98,7 +112,7 @@ class RecommenderContract:
         short = random_rows(5, width, ranker.n_items, seed=3)
         padded = torch.nn.functional.pad(short, (0, ranker.max_len - width))
         assert close(ranker.encode(short), ranker.encode(padded))
-        model = trainable(self.run)
+        model = self._learner()
         if model is not None:
             targets = random_rows(5, width, ranker.n_items, seed=4)
             wide = torch.nn.functional.pad(targets, (0, ranker.max_len - width))
@@ -114,7 +128,7 @@ class RecommenderContract:
         for row in range(6):
             alone = ranker.score(ranker.encode(rows[row : row + 1]), 1, ranker.n_items + 1)
             assert close(together[row : row + 1], alone)
-        model = trainable(self.run)
+        model = self._learner()
         if model is not None and self.rows_stand_alone:
             targets = random_rows(6, ranker.max_len, ranker.n_items, seed=6)
             targets[rows == 0] = 0
@@ -132,9 +146,14 @@ class RecommenderContract:
         assert close(ranker.score(queries, 5, 9), scores[:, 4:8])
 
     def test_training_evaluation_and_recommendation_give_one_score(self) -> None:
-        """The loss, `rank_targets` and `recommend` see the same number for user and item."""
+        """The loss, `rank_targets` and `recommend` see the same number for user and item.
+
+        `recommend` is told no user: it is held against the ranking of unknown users.
+        """
         cases = self.split.test
-        ranked = rank_targets(self.run.ranker(), cases)
+        nobody = np.zeros_like(cases.users)
+        strangers = replace(cases, histories=replace(cases.histories, users=nobody))
+        ranked = rank_targets(self.run.ranker(), strangers)
         vocabulary = self.split.dataset.items
         items = self.split.dataset.sequences.items
         for row in range(len(cases)):
@@ -150,13 +169,36 @@ class RecommenderContract:
             if learned is not None:
                 assert learned == pytest.approx(told, abs=TOLERANCE)
 
-    def training_score(self, history: np.ndarray, target: int) -> float | None:
+    def test_a_known_user_is_ranked_as_trained(self) -> None:
+        """`encode_users` gives the score that the loss of this user sees; 0 means unknown."""
+        ranker, cases = self.run.ranker(), self.split.test
+        if not isinstance(ranker, PersonalRanker):
+            return
+        histories = random_rows(3, ranker.max_len, ranker.n_items, seed=8)
+        nobody = torch.zeros(3, dtype=torch.int64)
+        assert close(ranker.encode_users(histories, nobody), ranker.encode(histories))
+        users = torch.tensor([1, 2, 1])
+        together = ranker.encode_users(histories, users)
+        assert not close(together, ranker.encode(histories))
+        for row in range(3):
+            part = slice(row, row + 1)
+            assert close(ranker.encode_users(histories[part], users[part]), together[part])
+        ranked = rank_targets(ranker, cases)
+        for row in range(len(cases)):
+            past = cases.histories.padded(np.array([row]), ranker.max_len)[0]
+            learned = self.training_score(past, int(cases.targets[row]), int(cases.users[row]))
+            if learned is not None:
+                assert learned == pytest.approx(ranked.scores[row], abs=TOLERANCE)
+
+    def training_score(self, history: np.ndarray, target: int, user: int = 0) -> float | None:
         """Returns the score of `target` that the loss is computed from, None without a loss.
+
+        The user counts only for models whose ranker is a `PersonalRanker`.
 
         Override it for a model whose loss is not an attribute ``objective`` that takes
         queries, keys and targets.
         """
-        model = trainable(self.run)
+        model = self._learner()
         if model is None:
             return None
         items = torch.as_tensor(history.astype(np.int64))[None, :]
@@ -167,7 +209,7 @@ class RecommenderContract:
         watch = _Watch(objective.n_negatives, objective.shared_negatives)
         watched.objective = watch
         try:
-            loss_of(model, items, targets)
+            loss_of(model, items, targets, user)
         finally:
             watched.objective = objective
         return watch.score
@@ -271,13 +313,13 @@ def trainable(run: Run) -> Trainable | None:
 
 
 @torch.no_grad()
-def loss_of(model: Trainable, items: Tensor, targets: Tensor) -> Tensor:
-    """Returns the summed loss; negatives, where the objective needs some, are fixed."""
+def loss_of(model: Trainable, items: Tensor, targets: Tensor, user: int = 1) -> Tensor:
+    """Returns the summed loss of one user; negatives, where some are needed, are fixed."""
     objective = getattr(model, "objective", None)
     negatives = None
     if objective is not None and objective.n_negatives:
         fixed = torch.arange(objective.n_negatives) % 5 + 1
         shape = () if objective.shared_negatives else (*items.shape, 1)
         negatives = fixed.repeat(shape) if shape else fixed
-    users = torch.ones(len(items), dtype=torch.int64)
+    users = torch.full((len(items),), user, dtype=torch.int64)
     return model.training_loss(TrainingBatch(items, targets, users, negatives)).total

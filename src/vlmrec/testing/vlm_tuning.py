@@ -68,6 +68,23 @@ class TuningContract(VlmUnderTest):
         assert given
         assert all(one.dtype == torch.float32 and one.isfinite().all() for one in given)
 
+    def test_mixed_products_look_back_only(self) -> None:
+        """Under every kind of attention: the eager one takes masks of another type."""
+        exact, mixed = self.model(), self.load(VlmOptions(dtype="mixed"))
+        inputs = torch.randn(2, 5, mixed.width, generator=Streams(0).torch("inputs"))
+        later = inputs.clone()
+        later[:, 3:] += 1.0
+        mask = torch.ones(2, 5, dtype=torch.bool)
+        with torch.no_grad():
+            states, changed = mixed.body(inputs, mask), mixed.body(later, mask)
+        assert torch.equal(states[:, :3], changed[:, :3])
+        assert not torch.equal(states[:, 3:], changed[:, 3:])
+        if exact.family.can_generate:
+            answers = ["a red cup"] * len(MIXED)
+            with torch.no_grad():
+                losses = [one.token_loss(MIXED, answers) for one in (exact, mixed)]
+            torch.testing.assert_close(losses[1], losses[0], rtol=0.05, atol=0.05)
+
     def test_lora_leaves_all_other_weights_alone(self) -> None:
         """Gradients reach every LoRA matrix, learned tokens and connectors; nothing else."""
         model = self.model(tuning=_LORA)

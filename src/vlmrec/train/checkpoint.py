@@ -135,9 +135,18 @@ def restore_parameters(model: nn.Module, weights: dict[str, Tensor]) -> None:
     _load_parameters(model, weights)
 
 
-def _learning(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yields the parameters that learn: of a large frozen model a checkpoint holds little."""
-    return ((name, one) for name, one in model.named_parameters() if one.requires_grad)
+def _learning(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yields the parameters that learn: of a large frozen model a checkpoint holds little.
+
+    Buffers that training changes count among them; a module names its own in
+    ``changing_buffers``.
+    """
+    for name, one in model.named_parameters():
+        if one.requires_grad:
+            yield name, one
+    for prefix, module in model.named_modules():
+        for name in getattr(module, "changing_buffers", ()):
+            yield f"{prefix}.{name}" if prefix else name, module.get_buffer(name)
 
 
 def _verified(path: Path, digest: str) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,15 +13,12 @@ from torch import Tensor, nn
 
 from vlmrec.core.device import choose_device
 from vlmrec.core.dropout import DropoutStream, attach
-from vlmrec.core.protocols import BatchSource, Monitored, Ranker, Trainable, TrainingBatch
+from vlmrec.core.protocols import BatchSource, Monitored, TrainingBatch, Validation
 from vlmrec.core.random import Streams
 from vlmrec.train.checkpoint import Checkpoints, Progress, parameters_of, restore_parameters
 from vlmrec.train.interrupt import StepBoundary
 from vlmrec.train.log import TrainingLog
 from vlmrec.train.options import TrainOptions
-
-Validate = Callable[[Ranker], float]
-"""Returns the validation metric (higher is better) of a frozen view of the model."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class TrainingResult:
 def train(
     model: nn.Module,
     batches: BatchSource,
-    validate: Validate,
+    validation: Validation,
     options: TrainOptions,
     *,
     label: str,
@@ -54,7 +50,7 @@ def train(
     Args:
         model: A torch module that satisfies `vlmrec.core.protocols.Trainable`.
         batches: Where batches come from.
-        validate: Called after every `valid_every` epochs.
+        validation: What epochs are chosen by, measured after every `valid_every` of them.
         options: How long and how fast.
         label: Name for the log.
         folder: Run folder for checkpoints and logs; without it nothing is written.
@@ -65,7 +61,7 @@ def train(
         KeyboardInterrupt: After Ctrl-C or SIGTERM, when the step was finished and saved.
         ArtifactError: A checkpoint is damaged or belongs to another configuration.
     """
-    loop = _Loop(model, batches, validate, options, label, folder, config_hash, quiet)
+    loop = _Loop(model, batches, validation, options, label, folder, config_hash, quiet)
     try:
         return loop.run()
     finally:
@@ -77,7 +73,7 @@ class _Loop:
         self,
         model: nn.Module,
         batches: BatchSource,
-        validate: Validate,
+        validation: Validation,
         options: TrainOptions,
         label: str,
         folder: Path | None,
@@ -88,7 +84,7 @@ class _Loop:
         self.accelerator = Accelerator(cpu=choose_device(options.device).device.type == "cpu")
         self.options = options
         self.batches = batches
-        self.validate = validate
+        self.validation = validation
         self.plain = model
         self.dropout = DropoutStream(Streams(options.seed))
         attach(model, self.dropout)
@@ -189,7 +185,8 @@ class _Loop:
         step, options = self.progress.total_steps, self.options
         rate = options.learning_rate
         if step < options.warmup_steps:
-            rate *= (step + 1) / options.warmup_steps
+            start = options.warmup_start
+            rate *= start + (1 - start) * (step + 1) / options.warmup_steps
         elif options.schedule == "cosine":
             whole = max(options.epochs * steps_per_epoch - options.warmup_steps, 1)
             rate *= 0.5 * (1 + math.cos(math.pi * (step - options.warmup_steps) / whole))
@@ -202,7 +199,7 @@ class _Loop:
         line: dict[str, Any] = {"epoch": epoch, "loss": loss}
         if (epoch + 1) % self.options.valid_every == 0 or epoch + 1 == self.options.epochs:
             value = self._validated()
-            line[f"valid {self.options.valid_metric}"] = value
+            line[f"valid {self.validation.name}"] = value
             self._keep_if_best(epoch, value)
         if isinstance(self.plain, Monitored):
             line["signals"] = self.plain.take_signals()
@@ -212,8 +209,8 @@ class _Loop:
         self._save()
 
     def _validated(self) -> float:
-        view = cast("Trainable", self.plain).ranker()
-        box = [self.validate(view) if self.is_main else 0.0]
+        self.plain.eval()
+        box = [self.validation.measure() if self.is_main else 0.0]
         if self.accelerator.num_processes > 1:
             broadcast_object_list(box)
         self.plain.train()
@@ -231,7 +228,7 @@ class _Loop:
         per_epoch = self.progress.seconds / (epoch + 1)
         left = 0.0 if self.progress.finished else (self.options.epochs - epoch - 1) * per_epoch
         text = f"epoch {epoch + 1}/{self.options.epochs}  loss {line['loss']:.4f}"
-        metric = f"valid {self.options.valid_metric}"
+        metric = f"valid {self.validation.name}"
         if metric in line and self.progress.best is not None:
             text += f"  {metric} {line[metric]:.4f} (best {self.progress.best:.4f}"
             text += f" at {self.progress.best_epoch + 1})"
@@ -256,6 +253,7 @@ def _rows(batch: TrainingBatch, first: int, last: int) -> TrainingBatch:
         batch.users[first:last],
         negatives,
         batch.progress,
+        None if batch.twins is None else batch.twins.rows(first, last),
     )
 
 

@@ -21,6 +21,8 @@ class TrainOptions(StrictConfig):
     """Decoupled (AdamW)."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps over which the learning rate rises linearly."""
+    warmup_start: float = Field(default=0.0, ge=0, le=1)
+    """Share of the learning rate that warm-up starts from; Molar's is .01."""
     schedule: Literal["constant", "cosine"] = "constant"
     """What the learning rate does after warm-up; cosine falls to 0 at the last epoch."""
     grad_clip: float | None = Field(default=None, gt=0)
@@ -28,7 +30,8 @@ class TrainOptions(StrictConfig):
     patience: int = Field(default=6, ge=1)
     """Stop after so many validations without a better `valid_metric`."""
     valid_metric: str = "NDCG@10"
-    """The one metric on validation cases that epochs are chosen by."""
+    """The one metric on validation cases that epochs are chosen by; models that are not trained
+    to rank, such as `mirm`, measure a loss of their own on held-out rows instead."""
     valid_every: int = Field(default=1, ge=1)
     """Epochs between validations."""
     seed: int = 0

@@ -157,7 +157,12 @@ class CompactNetwork(nn.Module):
             allowed: ``[B, T] bool`` real tokens, all of which see each other, or ``[B, T, T]
                 bool`` where row q says what q sees; every q must see something.
         """
-        mask = allowed.long() if allowed.dim() == 2 else allowed.unsqueeze(1)
+        mask = allowed.long()
+        if allowed.dim() == 3:
+            # Eager attention adds a mask to the scores, whatever its type: true would be +1.
+            never = torch.finfo(embeddings.dtype).min
+            mask = torch.zeros_like(allowed, dtype=embeddings.dtype)
+            mask = mask.masked_fill(~allowed, never).unsqueeze(1)
         return self.body(
             inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, use_cache=False
         ).last_hidden_state

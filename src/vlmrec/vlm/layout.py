@@ -106,6 +106,8 @@ class PromptLayout:
         prompts: Sequence[Prompt],
         seen: Mapping[PictureSource, VisualFeatures],
         answers: Sequence[str] | None = None,
+        *,
+        room: int = 0,
     ) -> list[Row]:
         """Returns one row per prompt.
 
@@ -113,6 +115,7 @@ class PromptLayout:
             prompts: What is asked.
             seen: Features of the readable pictures; others leave no trace in the row.
             answers: One per prompt, closed by the end token; None for prompts alone.
+            room: Tokens to be kept free behind each row.
 
         Raises:
             DataError: A prompt has neither text nor a readable picture.
@@ -129,9 +132,13 @@ class PromptLayout:
                     "Leave it out, or give it one of them.",
                 )
             answer = [] if answers is None else self._answer(ids_of[answers[number]])
-            rows.append(self._row(segments, answer))
+            rows.append(self._row(segments, answer, room))
         self.report.prompts += len(rows)
         return rows
+
+    def answer_tokens(self, answers: Sequence[str]) -> list[list[int]]:
+        """Returns answers as they stand in rows: cut, and closed by the end token."""
+        return [self._closed(ids) for ids in plain_ids(self._family.tokenizer, answers)]
 
     def _tokenized(
         self, drafts: list[list[TextPart | ImagePart | str]], answers: Sequence[str]
@@ -155,13 +162,16 @@ class PromptLayout:
         return _Segment("picture", list(tokens.ids), list(tokens.filled), features)
 
     def _answer(self, ids: list[int]) -> list[int]:
-        room = self.max_tokens // 2 - 1
-        self.report.answers_cut += len(ids) > room
-        return [*ids[:room], end_token(self._family.tokenizer)]
+        closed = self._closed(ids)
+        self.report.answers_cut += len(closed) <= len(ids)
+        return closed
 
-    def _row(self, segments: list[_Segment], answer: list[int]) -> Row:
+    def _closed(self, ids: list[int]) -> list[int]:
+        return [*ids[: self.max_tokens // 2 - 1], end_token(self._family.tokenizer)]
+
+    def _row(self, segments: list[_Segment], answer: list[int], room: int) -> Row:
         template = self._template
-        around = len(template.before) + len(template.after) + len(answer)
+        around = len(template.before) + len(template.after) + len(answer) + room
         self._shorten(segments, self.max_tokens - around)
         if not _says_something(segments):
             raise ConfigError(

@@ -197,7 +197,7 @@ class VisionLanguageModel(nn.Module):
                 "Shorten the histories (max_len).",
             )
         dtype = self.family.word_embeddings.weight.dtype
-        with self._products():
+        with self.products():
             return self.family.body(inputs_embeds.to(dtype), mask, causal=causal)
 
     def image_features(self, images: Sequence[PictureSource]) -> list[VisualFeatures | None]:
@@ -287,16 +287,19 @@ class VisionLanguageModel(nn.Module):
         if self.options.dtype == "mixed":  # which does not know float16, as caches store it
             features = [VisualFeatures(one.values.float(), one.shape) for one in batch.features]
             batch = replace(batch, features=features)
-        with self._products():
+        with self.products():
             return self.family.states(embeddings, batch)
 
-    def _products(self) -> contextlib.AbstractContextManager[Any]:
+    def products(self) -> contextlib.AbstractContextManager[Any]:
+        """Returns a context in which the body multiplies as the option `dtype` says."""
         if self.options.dtype != "mixed" or self.device.type == "meta":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def _answer_loss(self, batch: PromptBatch) -> Tensor:
-        return answer_loss(self.states(batch), batch, self.family.logits)
+        states = self.states(batch)
+        with self.products():  # the head of a large vocabulary costs as much as the body
+            return answer_loss(states, batch, self.family.logits)
 
     def _seen(self, prompts: Sequence[Prompt]) -> dict[PictureSource, VisualFeatures]:
         sources = [

@@ -8,6 +8,8 @@ from vlmrec.evaluation.report.contents import (
     LearningCurve,
     MetricRow,
     RunReport,
+    TaughtAnswer,
+    TaughtTask,
 )
 from vlmrec.evaluation.report.report import (
     write_comparison_report,
@@ -23,6 +25,8 @@ __all__ = [
     "LearningCurve",
     "MetricRow",
     "RunReport",
+    "TaughtAnswer",
+    "TaughtTask",
     "write_comparison_report",
     "write_page",
     "write_run_report",

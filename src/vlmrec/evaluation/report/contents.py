@@ -76,6 +76,45 @@ class ExamplePerson:
 
 
 @dataclass(frozen=True)
+class TaughtAnswer:
+    """A question that was not learned from, with its answer and the model's.
+
+    Attributes:
+        shown: Items in the question, oldest first.
+        expected: The answer.
+        given: What the model says.
+    """
+
+    shown: tuple[ItemCard, ...]
+    expected: str
+    given: str
+
+
+@dataclass(frozen=True)
+class TaughtTask:
+    """One kind of question that a model was taught to answer.
+
+    Attributes:
+        name: In words.
+        n_learned: Examples that were learned from.
+        n_held_out: Examples that were not.
+        losses: Of the held-out answers: column -> nats, None where unknown; tasks of a report
+            share the columns.
+        remark: What a reader must know of these figures, or empty.
+        answers: Some held-out ones, drawn at random.
+        longest: After how many tokens a given answer is cut off; 0 where none is.
+    """
+
+    name: str
+    n_learned: int
+    n_held_out: int
+    losses: Mapping[str, float | None]
+    remark: str = ""
+    answers: tuple[TaughtAnswer, ...] = ()
+    longest: int = 0
+
+
+@dataclass(frozen=True)
 class RunReport:
     """Everything about one trained model.
 
@@ -89,6 +128,7 @@ class RunReport:
         slices: The same model on groups of cases.
         curve: Validation metric over training, if there was any.
         curve_metric: Which metric that is.
+        taught: What it was taught to say, if anything.
         people: Example users.
         config: The full configuration as text (YAML or JSON).
         confidence: Of the intervals.
@@ -103,6 +143,7 @@ class RunReport:
     slices: tuple[MetricRow, ...] = ()
     curve: LearningCurve | None = None
     curve_metric: str = "NDCG@10"
+    taught: tuple[TaughtTask, ...] = ()
     people: tuple[ExamplePerson, ...] = ()
     config: str = ""
     confidence: float = 0.95

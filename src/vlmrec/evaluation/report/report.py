@@ -8,6 +8,7 @@ from vlmrec.core.files import atomic_file
 from vlmrec.evaluation.report.charts import line_chart
 from vlmrec.evaluation.report.contents import ComparisonReport, RunReport
 from vlmrec.evaluation.report.tables import table
+from vlmrec.evaluation.report.taught import taught_table
 from vlmrec.evaluation.report.thumbnails import thumbnail_uri
 
 _OWN = "vlmrec.evaluation.report"
@@ -29,6 +30,7 @@ def write_run_report(path: Path, report: RunReport) -> None:
         "results": table(report.rows, lead, mark_best=len(report.rows) > 1),
         "slices": table(report.slices, lead, mark_best=False),
         "chart": line_chart(() if report.curve is None else (report.curve,)),
+        "taught": taught_table(report.taught),
     }
     write_page(path, "run.html.j2", contents)
 

@@ -106,6 +106,8 @@ class Family(ABC):
 
     can_generate = True
     """Whether the checkpoint has its language head."""
+    takes_any_mask: ClassVar[bool] = False
+    """Whether `body_under` is there."""
 
     @property
     def config(self) -> Any:
@@ -260,6 +262,16 @@ class Family(ABC):
                 f"The language body of '{self.name}' only looks back.", "Use causal=True."
             )
         return self.run(inputs, mask, positions_of(mask))
+
+    def body_under(self, inputs: Tensor, positions: Tensor, allowed: Tensor) -> Tensor:
+        """Returns the states ``[B, T, D]`` of vectors under any mask.
+
+        Args:
+            inputs: ``[B, T, D]``.
+            positions: ``[B, T] int64``.
+            allowed: ``[B, T, T] bool``; row q says what place q sees, at least something.
+        """
+        raise NotImplementedError(f"The body of '{self.name}' takes no mask of its caller's.")
 
     def logits(self, states: Tensor) -> Tensor:
         """Returns ``[..., V]`` scores of the next token."""

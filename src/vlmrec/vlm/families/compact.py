@@ -31,6 +31,7 @@ class Compact(Family):
     budgets = frozenset({"visual_tokens"})
     lora_targets = ("query", "key", "value", "dense")
     default_pooling = "mean"
+    takes_any_mask = True
     network: CompactNetwork
 
     @property
@@ -113,6 +114,10 @@ class Compact(Family):
         """Returns the states of a sequence of vectors; see `VisionLanguageModel.body`."""
         allowed = _prefix_mask(mask, torch.zeros_like(mask)) if causal else mask
         return self.network.states(inputs, positions_of(mask), allowed)
+
+    def body_under(self, inputs: Tensor, positions: Tensor, allowed: Tensor) -> Tensor:
+        """Returns the states of vectors under any mask."""
+        return self.network.states(inputs, positions, allowed)
 
     def logits(self, states: Tensor) -> Tensor:
         """Returns ``[..., V]`` scores of the next token."""

@@ -1,0 +1,173 @@
+"""A table of numbers with groups of rows and blocks of columns, as text and as Markdown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+_MARKS = {0: " ", 1: "*", 2: "~"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number.
+
+    Attributes:
+        text: As it is printed; "-" where there is none.
+        place: 1 for the best of its column, 2 for the second best, else 0.
+    """
+
+    text: str
+    place: Literal[0, 1, 2] = 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns that belong together.
+
+    Attributes:
+        title: Above the columns; may be empty.
+        columns: Their headings.
+        words: Whether the cells are words, which start at the left, and not numbers.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    words: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row.
+
+    Attributes:
+        label: In the first column.
+        cells: Of all blocks, in order.
+        group: Heading above the first of neighbouring rows that share it; may be empty.
+    """
+
+    label: str
+    cells: tuple[Cell, ...]
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table.
+
+    Attributes:
+        corner: Heading of the first column.
+        blocks: Of columns.
+        lines: Its rows.
+    """
+
+    corner: str
+    blocks: tuple[Block, ...]
+    lines: tuple[Line, ...]
+
+    def to_text(self) -> str:
+        """Returns the table for a terminal; "*" marks the best, "~" the second best.
+
+        >>> cells = (Cell("0.50", 1), Cell("0.47"))
+        >>> table = Grid("model", (Block("ours", ("NDCG",)), Block("paper", ("NDCG",))),
+        ...              (Line("SASRec", cells),))
+        >>> print(table.to_text())
+                 ours    paper
+        model   NDCG      NDCG
+        ----------------------
+        SASRec  0.50*     0.47
+        """
+        labels = [f"  {line.label}" if line.group else line.label for line in self.lines]
+        left = max(len(text) for text in (self.corner, *labels))
+        marked = self._marked()
+        rows = [
+            [
+                cell.text + _MARKS[cell.place] * mark
+                for cell, mark in zip(line.cells, marked, strict=True)
+            ]
+            for line in self.lines
+        ]
+        headings = [
+            heading + " " * mark for heading, mark in zip(self._headings(), marked, strict=True)
+        ]
+        widths = self._widths([headings, *rows])
+        lines = [self._text_line(self.corner.ljust(left), headings, widths)]
+        if any(block.title for block in self.blocks):
+            lines.insert(0, self._titles(left, widths))
+        lines.append("-" * (left + sum(widths) + 2 * len(widths) + 2 * (len(self.blocks) - 1)))
+        group = ""
+        for line, label, row in zip(self.lines, labels, rows, strict=True):
+            if line.group and line.group != group:
+                lines.append(line.group)
+            group = line.group
+            lines.append(self._text_line(label.ljust(left), row, widths))
+        return "\n".join(lines)
+
+    def to_markdown(self) -> str:
+        """Returns the table in Markdown; the best is bold, the second best in italics."""
+        headings = [
+            f"{heading}<br>{block.title}" if block.title else heading
+            for block in self.blocks
+            for heading in block.columns
+        ]
+        sides = ["---" if block.words else "--:" for block in self.blocks for _ in block.columns]
+        lines = [_row([self.corner, *headings]), _row(["---", *sides])]
+        group = ""
+        for line in self.lines:
+            if line.group and line.group != group:
+                lines.append(_row([f"**{_escape(line.group)}**", *([""] * len(headings))]))
+            group = line.group
+            lines.append(_row([_escape(line.label), *map(_markdown, line.cells)]))
+        return "\n".join(lines)
+
+    def _headings(self) -> list[str]:
+        return [heading for block in self.blocks for heading in block.columns]
+
+    def _marked(self) -> list[bool]:
+        """Whether anything in a column is marked, which takes a place beside every number."""
+        n = len(self._headings())
+        return [any(line.cells[i].place for line in self.lines) for i in range(n)]
+
+    def _widths(self, rows: Sequence[Sequence[str]]) -> list[int]:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        start = 0
+        for block in self.blocks:  # a title that is wider than its columns widens the first
+            span = sum(widths[start : start + len(block.columns)]) + 2 * (len(block.columns) - 1)
+            widths[start] += max(0, len(block.title) - span)
+            start += len(block.columns)
+        return widths
+
+    def _titles(self, left: int, widths: Sequence[int]) -> str:
+        text, start = " " * left, 0
+        for number, block in enumerate(self.blocks):
+            stop = start + len(block.columns)
+            span = sum(widths[start:stop]) + 2 * (len(block.columns) - 1)
+            text += " " * _gap(number) + block.title.center(span)
+            start = stop
+        return text.rstrip()
+
+    def _text_line(self, label: str, cells: Sequence[str], widths: Sequence[int]) -> str:
+        text, place = label, 0
+        for number, block in enumerate(self.blocks):
+            for i in range(len(block.columns)):
+                cell, width = cells[place], widths[place]
+                gap = " " * (2 if i else _gap(number))
+                text += gap + (cell.ljust(width) if block.words else cell.rjust(width))
+                place += 1
+        return text.rstrip()
+
+
+def _gap(block: int) -> int:
+    return 4 if block else 2
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _markdown(cell: Cell) -> str:
+    around = {0: "", 1: "**", 2: "_"}[cell.place]
+    return f"{around}{_escape(cell.text)}{around}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|")

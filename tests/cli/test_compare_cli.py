@@ -1,0 +1,78 @@
+"""`vlmrec compare` as a user types it: a table, JSON, files, and one message for each mistake."""
+
+import json
+
+import pytest
+
+from vlmrec.testing.worlds import small_dataset
+
+RECIPE = """
+title: Two counted models
+dataset: toy
+seeds: [0, 1]
+rows:
+  - {label: Popularity, model: popularity}
+  - {label: item-kNN, model: item-knn}
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("place")
+    small_dataset().save(folder / "toy")
+    (folder / "two.yaml").write_text(RECIPE)
+    (folder / "model.yaml").write_text("dim: 64\n")
+    (folder / "typo.yaml").write_text(RECIPE.replace("popularity", "popularty"))
+    (folder / "key.yaml").write_text(RECIPE.replace("label: item", "lable: kNN, label: item"))
+    (folder / "a file").write_text("")
+    return folder
+
+
+def test_a_table_and_its_files(place, tmp_path, run_vlmrec):
+    line = ["compare", place / "two.yaml", "--data", place / "toy", "--out", tmp_path]
+    empty = run_vlmrec(*line, "--table")
+    assert empty.code == 0
+    assert "Not finished, so left out or '-': Popularity (seeds 0, 1)" in empty.out
+    assert not (tmp_path / "runs").exists()
+    one = run_vlmrec(*line, "--only", "item-kNN", "--seeds", "1")
+    assert one.code == 0
+    assert "[1/1] item-kNN, seed 1" in one.err
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+    done = run_vlmrec(*line)
+    assert done.code == 0
+    assert "1 of 4 runs are finished already." in done.err
+    assert done.out.startswith("Two counted models\n")
+    assert "Not finished" not in done.out
+    assert done.out == (tmp_path / "two" / "table.txt").read_text()
+    shown = run_vlmrec(*line, "--table", "--json")
+    found = json.loads(shown.out)
+    assert found == json.loads((tmp_path / "two" / "comparison.json").read_text())
+    assert found["dataset"]["name"] == "toy"
+    assert [row["label"] for row in found["rows"]] == ["Popularity", "item-kNN"]
+    assert (tmp_path / "two" / "table.md").read_text().startswith("# Two counted models\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recipe": "none.yaml"}, "'none.yaml' cannot be read: No such file"),
+        ({"recipe": "model.yaml"}, "has no 'rows': it is no comparison. | vlmrec train MODEL"),
+        ({"recipe": "typo.yaml"}, "Unknown model 'popularty'. | Did you mean 'popularity'?"),
+        ({"recipe": "key.yaml"}, "Unknown option 'lable' for row 'item-kNN' | 'label'?"),
+        ({"--data": "nowhere"}, "'nowhere' is not a dataset folder"),
+        ({"--out": "a file"}, "'a file | is a file, a folder was expected"),
+        ({"--seeds": "0,one"}, "'--seeds 0,one' is no list of different whole numbers. | 0,1,2"),
+        ({"--seeds": "1,1"}, "'--seeds 1,1' is no list of different whole numbers."),
+        ({"--only": "item-knn"}, "The recipe has no row 'item-knn'. | Did you mean 'item-kNN'?"),
+    ],
+)
+def test_a_mistake_is_one_message(place, run_vlmrec, monkeypatch, change, message):
+    monkeypatch.chdir(place)
+    given = {"recipe": "two.yaml", "--data": "toy", "--out": "out", **change}
+    line = [given.pop("recipe"), *(word for pair in given.items() for word in pair)]
+    ended = run_vlmrec("compare", *line)
+    assert ended.code == 2
+    assert ended.out == ""
+    for part in message.split(" | "):
+        assert part in ended.err
+    assert not (place / "out").exists()
