@@ -90,12 +90,12 @@ def text_world(
 
 
 def order_world(
-    seed: int, n_items: int = 20, n_kinds: int = 4, n_users: int = 300, n_events: int = 12
+    seed: int, n_items: int = 12, n_kinds: int = 4, n_users: int = 600, n_events: int = 12
 ) -> MolarWorld:
     """Returns a world in which the last two items, in their order, tell the next.
 
     Every item is of a secret kind, and every kind is a permutation of the items: after a, b
-    comes what the permutation of a's kind makes of b. That holds for every second event, drawn
+    comes what the permutation of a's kind makes of b. That holds for two events in three, drawn
     at random, and for the last; the others, and always the two before the last, are any item.
     So the latest item alone leaves one candidate a kind, all of them equally likely.
     """
@@ -112,7 +112,7 @@ def order_world(
         while len(walk) < n_events:
             told = behind[kind[walk[-2]], walk[-1]]
             left = n_events - len(walk)
-            free = left in (2, 3) or (left > 3 and rng.random() < 0.5)
+            free = left in (2, 3) or (left > 3 and rng.random() < 1 / 3)
             walk.append(rng.integers(0, n_items) if free else told)
         walks.append(np.array(walk, dtype=np.int64))
     return MolarWorld(

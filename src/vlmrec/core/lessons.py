@@ -38,6 +38,8 @@ class Lesson:
         n_held_out: Examples that were not.
         loss_before: Before anything was learned.
         loss: After it.
+        loss_misled: After it, each answer asked for with another answer's question: no higher
+            than `loss` where the model does not look at what it is asked.
         yardstick: Of telling each token by how often it occurs in the answers learned from.
         remark: What a reader must know of these figures, or empty.
         answers: Some that were not learned from, drawn at random.
@@ -50,6 +52,7 @@ class Lesson:
     n_held_out: int
     loss_before: float | None
     loss: float | None
+    loss_misled: float | None
     yardstick: float | None
     remark: str = ""
     answers: tuple[Answer, ...] = ()

@@ -22,19 +22,22 @@ class BodyUsers(nn.Module):
     the body's first layer is made for.
 
     Args:
-        vlm: Whose body reads; `use` of it marks what learns.
+        vlm: Whose body reads, with what learns of it marked (see `vlmrec.vlm.tuning`).
         readout: "user": the state of ``[User]`` behind the history (the paper's); "last": that
             of the latest item.
         dropout: On the item vectors.
+        seed: Of the start value of ``[User]``.
     """
 
-    def __init__(self, vlm: VisionLanguageModel, readout: Readout, dropout: float) -> None:
+    def __init__(
+        self, vlm: VisionLanguageModel, readout: Readout, dropout: float, seed: int = 0
+    ) -> None:
         super().__init__()
         self.vlm = vlm
         self.readout: Readout = readout
         self.dropout = Dropout(dropout)
         if readout == "user":
-            vlm.add_special_tokens([USER])
+            vlm.add_special_tokens([USER], seed=seed)
         self._scale = float(vlm.family.word_embeddings.weight.detach().float().std())
         self._freeze_the_rest()
 

@@ -19,7 +19,7 @@ from vlmrec.data.row_batches import RowBatches
 from vlmrec.models.catalog_files import read_reader, write_contents
 from vlmrec.models.catalog_reader import CatalogReader
 from vlmrec.models.mean_ranker import MeanRanker
-from vlmrec.models.mirm_lessons import lessons_of
+from vlmrec.models.mirm_lessons import lessons_of, misled
 from vlmrec.models.mirm_tasks import TASKS, Example, make_examples
 from vlmrec.models.mirm_templates import CUR_ITEM
 from vlmrec.models.spec import Recommender, TrainingData
@@ -190,9 +190,12 @@ class ItemModel(Recommender):
     @torch.no_grad()
     def held_out_losses(self) -> dict[str, float]:
         """Returns the mean token loss in nats on held-out examples, by task."""
+        return self._mean_losses(self._held_out)
+
+    def _mean_losses(self, asked: Mapping[str, Sequence[Example]]) -> dict[str, float]:
         self.eval()
         found: dict[str, float] = {}
-        for name, examples in self._held_out.items():
+        for name, examples in asked.items():
             starts = range(0, len(examples), _AT_A_TIME)
             parts = [self._losses(examples[start : start + _AT_A_TIME]) for start in starts]
             if parts:
@@ -207,6 +210,7 @@ class ItemModel(Recommender):
         """Returns the examples that were learned from, by task."""
         return {name: [one for one in self._examples if one.task == name] for name in TASKS}
 
+    @torch.no_grad()
     def lessons(self, losses_before: Mapping[str, float], streams: Streams) -> tuple[Lesson, ...]:
         """Returns how well the model answers the held-out examples now, by task."""
         return lessons_of(
@@ -215,6 +219,7 @@ class ItemModel(Recommender):
             self._held_out,
             before=losses_before,
             after=self.held_out_losses(),
+            misled=self._mean_losses({n: misled(one) for n, one in self._held_out.items()}),
             streams=streams,
         )
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from vlmrec.core.lessons import Answer, Lesson
 from vlmrec.core.random import Streams
@@ -35,6 +36,7 @@ def lessons_of(
     *,
     before: Mapping[str, float],
     after: Mapping[str, float],
+    misled: Mapping[str, float],
     streams: Streams,
 ) -> tuple[Lesson, ...]:
     """Returns a lesson for each task in `held_out`.
@@ -45,6 +47,7 @@ def lessons_of(
         held_out: Examples that were not.
         before: Mean token loss on these before training, by task.
         after: The same now.
+        misled: The same now, each example asked with another's question.
         streams: Which of them are answered.
     """
     longest = min(LONGEST_ANSWER, vlm.layout.max_tokens // 4)  # prompts need the rest
@@ -56,6 +59,7 @@ def lessons_of(
             n_held_out=len(examples),
             loss_before=before.get(name),
             loss=after.get(name),
+            loss_misled=misled.get(name),
             yardstick=_yardstick(vlm, learned[name], examples),
             remark=_remark(name, examples),
             answers=_answers(vlm, _drawn(examples, streams), longest) if name in _ASKED else (),
@@ -63,6 +67,19 @@ def lessons_of(
         )
         for name, examples in held_out.items()
     )
+
+
+def misled(examples: Sequence[Example]) -> list[Example]:
+    """Returns the examples, each with the question of the next one; a single one has no other.
+
+    A model that answers these no worse does not look at what it is asked.
+    """
+    if len(examples) < 2:
+        return []
+    following = [*examples[1:], examples[0]]
+    return [
+        replace(one, prompt=other.prompt) for one, other in zip(examples, following, strict=True)
+    ]
 
 
 def _yardstick(

@@ -13,8 +13,9 @@ References:
 Differs from the paper: item vectors are standardised and pass a linear map P, which starts as
 the identity; scores are cosines over a learned temperature, since the paper names no scale; one
 pass learns from every place of a window where the body allows it, with a ``[User]`` behind
-each. The public code has no ``[User]``, no alignment and InfoNCE instead of BCE: that is
-``readout=last``, ``alignment=null``, ``objective.kind=sampled-softmax`` here.
+each. Item vectors that learn on keep, in each step, the mean and spread that the same items had
+in the first stage. The public code has no ``[User]``, no alignment and InfoNCE instead of BCE:
+that is ``readout=last``, ``alignment=null``, ``objective.kind=sampled-softmax`` here.
 """
 
 from pathlib import Path
@@ -36,6 +37,7 @@ from vlmrec.scoring import Scorer, ScoringConfig
 from vlmrec.users.fpmc import PersonalMarkovChain
 from vlmrec.users.gru import CausalGRU
 from vlmrec.users.transformer import CausalTransformer
+from vlmrec.vlm.model import VisionLanguageModel
 from vlmrec.vlm.options import TuningOptions, VlmOptions
 
 
@@ -180,13 +182,14 @@ class Molar(ModelSpec):
             norm="post",
         )
 
-    def body_users(self, vlm: object) -> BodyUsers:
-        """Returns the body of a vision-language model as user encoder."""
-        from vlmrec.vlm.model import VisionLanguageModel
+    def body_users(self, vlm: VisionLanguageModel, seed: int = 0) -> BodyUsers:
+        """Returns the body of a vision-language model as user encoder.
 
-        if not isinstance(vlm, VisionLanguageModel):
-            raise TypeError(f"{type(vlm).__name__} has no body.")
-        return BodyUsers(vlm, self.readout, self.dropout)
+        Args:
+            vlm: Whose body.
+            seed: Of the start value of ``[User]``.
+        """
+        return BodyUsers(vlm, self.readout, self.dropout, seed)
 
     def describe_loss(self) -> str:
         """Returns the loss, its negatives and the teacher."""

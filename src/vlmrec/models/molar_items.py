@@ -10,7 +10,12 @@ from vlmrec.items.content_tower import RawContent
 from vlmrec.models.catalog_reader import CatalogReader
 
 ItemMode = Literal["frozen", "refresh", "joint"]
-_REFRESHED = ("table", "table_mean", "table_spread", "steps")
+_CHANGING = {
+    "frozen": (),
+    "joint": ("mean", "spread"),
+    "refresh": ("mean", "spread", "table", "table_mean", "table_spread", "steps"),
+}
+"""Buffers that training changes, by mode."""
 
 
 class MolarItems(nn.Module):
@@ -44,7 +49,7 @@ class MolarItems(nn.Module):
         super().__init__()
         self.mode: ItemMode = mode
         self.refresh_every = refresh_every
-        self.changing_buffers = _REFRESHED if mode == "refresh" else ()
+        self.changing_buffers = _CHANGING[mode]
         self.reader: CatalogReader | None = None
         self._known: Tensor | None = None
         self.vlm: nn.Module | None = None
@@ -101,10 +106,8 @@ class MolarItems(nn.Module):
 
     def forward(self, ids: Tensor | None = None) -> Tensor:
         """Returns ``[I + 1, D]``, or ``[n, D]`` for internal ids ``[n]``."""
-        if (
-            self.mode == "frozen" and self._known is not None
-        ):  # of a stored run, the table is not kept
-            return self.stored(ids)
+        if self.mode == "frozen" and self._known is not None:
+            return self.stored(ids)  # a stored run knows no table, it reads
         if self.training:
             return self._kept_in_place(self._every() if ids is None else ids)
         raw = self._read(self._every() if ids is None else ids)

@@ -96,7 +96,7 @@ class MolarRecommender(SequenceRecommender):
             backbone = spec.backbone or self._mirm.info["spec"]["backbone"]
             seed = streams.child_seed("body")
             vlm = load_vlm(backbone, spec.vlm, spec.tuning, device=device, seed=seed)
-            self._take_body(spec.body_users(vlm))
+            self._take_body(spec.body_users(vlm, seed))
         if spec.alignment is not None:
             self._take_teacher(streams)
         self.to(device)

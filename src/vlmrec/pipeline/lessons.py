@@ -44,6 +44,7 @@ def _lesson(lesson: Lesson, dataset: Dataset) -> dict[str, Any]:
         "token_loss": {
             "before": lesson.loss_before,
             "after": lesson.loss,
+            "another's question": lesson.loss_misled,
             "bag of words": lesson.yardstick,
         },
         "remark": lesson.remark,
