@@ -16,7 +16,8 @@ from vlmrec.core.protocols import LossSum, TrainingBatch, Validation
 from vlmrec.core.random import Streams
 from vlmrec.data.catalog import Catalog
 from vlmrec.data.row_batches import RowBatches
-from vlmrec.models.catalog_files import read_reader, write_contents
+from vlmrec.models.catalog_files import read_reader
+from vlmrec.models.catalog_model import CatalogModel
 from vlmrec.models.catalog_reader import CatalogReader
 from vlmrec.models.mean_ranker import MeanRanker
 from vlmrec.models.mirm_lessons import lessons_of, misled
@@ -26,8 +27,6 @@ from vlmrec.models.spec import Recommender, TrainingData
 from vlmrec.vlm.gradient_cache import encode_in_chunks
 from vlmrec.vlm.loading import load_vlm
 from vlmrec.vlm.model import VisionLanguageModel
-from vlmrec.vlm.tuning import merge_lora
-from vlmrec.vlm.visual_cache import VisualCache
 
 if TYPE_CHECKING:
     from vlmrec.models.mirm import Mirm
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _AT_A_TIME = 64  # examples whose loss is measured together
 
 
-class ItemModel(Recommender):
+class ItemModel(CatalogModel):
     """Reads items.
 
     Satisfies `Trainable`, `Monitored` and `Multimodal` of `core.protocols`, and `Taught` of
@@ -53,27 +52,12 @@ class ItemModel(Recommender):
         vlm: VisionLanguageModel | None = None,
         reader: CatalogReader | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(spec.inputs, spec.max_len, vlm, reader)
         self.spec = spec
-        self.max_len = spec.max_len
-        self.vlm = vlm
-        self._reader = reader
         self._examples: list[Example] = []
         self._weights = torch.zeros(0)
         self._held_out: dict[str, list[Example]] = {}
         self._signals: dict[str, float] = {}
-
-    @property
-    def reader(self) -> CatalogReader:
-        """Words and pictures of the catalogue, and what reads them."""
-        if self._reader is None:
-            raise ValueError("The model knows no items yet: call prepare first.")
-        return self._reader
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """What is read of an item."""
-        return ("text", "image") if self.spec.inputs == "both" else (self.spec.inputs,)
 
     @property
     def _taught(self) -> bool:
@@ -85,8 +69,7 @@ class ItemModel(Recommender):
         seed = streams.child_seed("backbone")
         self.vlm = load_vlm(spec.backbone, spec.feeding(), spec.tuning, device=device, seed=seed)
         self.vlm.add_special_tokens([CUR_ITEM], seed=seed)
-        learns = any(weight.requires_grad for weight in self.vlm.parameters())
-        if self._taught and not learns:
+        if self._taught and not self.learns():
             raise ConfigError(
                 f"With tuning.kind={spec.tuning.kind} nothing of the backbone learns.",
                 "Use --set tuning.kind=full, lora or connectors; switch the tasks off to have "
@@ -94,15 +77,8 @@ class ItemModel(Recommender):
             )
 
     def prepare(self, training: TrainingData) -> None:
-        """Takes in words and pictures, and makes the fine-tuning examples."""
-        if self.vlm is None or training.catalog is None:
-            raise ValueError("A backbone and a catalogue are needed first.")
-        if training.cache is not None and not self.vlm.vision_learns:
-            cache = VisualCache(training.cache, self.vlm.visual_identity())
-            self.vlm.use_visual_cache(cache)
-        texts = ["", *training.catalog.texts(self.spec.text_fields)]
-        pictures = [None, *training.catalog.image_paths()]
-        self._reader = CatalogReader.over(self.vlm, self.spec.reading(), texts, pictures)
+        """Takes in words and pictures."""
+        self.read_catalog(training, self.spec.reading(), self.spec.text_fields)
 
     def batches(
         self, training: TrainingData, streams: Streams, *, batch_size: int, epochs: int
@@ -251,29 +227,12 @@ class ItemModel(Recommender):
         self.eval()
         return MeanRanker(self.reader.changed(changes).everything().flat(), self.max_len)
 
-    def settle(self) -> None:
-        """Merges LoRA into the backbone."""
-        merge_lora(self.reader.vlm)
-
     def with_items(self, catalog: Catalog) -> tuple[Recommender, Tensor]:
         """Returns a model that also reads the items of `catalog`, and their vectors."""
         self.eval()
         fields = self.spec.text_fields or catalog.default_text_fields()
         reader, added = self.reader.with_catalog(catalog, fields)
         return ItemModel(self.spec, self.vlm, reader).eval(), added.flat().cpu()
-
-    def own_weights(self) -> dict[str, Tensor]:
-        """Returns nothing: the backbone is stored as a checkpoint of its own."""
-        return {}
-
-    def take_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Takes nothing in; `from_folder` has loaded the backbone."""
-        if weights:
-            raise RuntimeError(f"unexpected weights, the first is '{next(iter(weights))}'")
-
-    def write_parts(self, folder: Path) -> list[str]:
-        """Writes the backbone (LoRA merged in), words and pictures."""
-        return write_contents(self.reader, folder)
 
     @classmethod
     def from_folder(cls, spec: "Mirm", folder: Path, n_items: int) -> "ItemModel":

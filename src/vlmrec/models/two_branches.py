@@ -23,15 +23,14 @@ from vlmrec.models.branch_loss import branch_scores, figures, loss_rows, single_
 from vlmrec.models.branch_ranker import BranchRanker, Readout
 from vlmrec.models.branch_signals import Signals, gradient_shares
 from vlmrec.models.branches import Branches
-from vlmrec.models.catalog_files import read_reader, write_contents
+from vlmrec.models.catalog_files import read_reader
+from vlmrec.models.catalog_model import CatalogModel
 from vlmrec.models.catalog_reader import CatalogReader
 from vlmrec.models.spec import Recommender, TrainingData
 from vlmrec.objectives.branch_scores import BranchScores
 from vlmrec.vlm.loading import load_vlm
 from vlmrec.vlm.model import VisionLanguageModel
 from vlmrec.vlm.prompts import Prompt
-from vlmrec.vlm.tuning import merge_lora
-from vlmrec.vlm.visual_cache import VisualCache
 
 if TYPE_CHECKING:
     from vlmrec.models.vlm2rec import VLM2Rec
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 _FIGURES_EVERY = 5  # steps; measuring them costs as much as the losses themselves
 
 
-class TwoBranchRecommender(Recommender):
+class TwoBranchRecommender(CatalogModel):
     """Scores an item by the cosine of what the model makes of it and of a history.
 
     Satisfies `Trainable`, `Monitored` and `Multimodal` of `vlmrec.core.protocols`.
@@ -56,34 +55,19 @@ class TwoBranchRecommender(Recommender):
         vlm: VisionLanguageModel | None = None,
         reader: CatalogReader | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(spec.inputs, spec.max_len, vlm, reader)
         self.spec = spec
-        self.max_len = spec.max_len
-        self.vlm = vlm
         self.draws = RowDraws()
-        self._reader = reader
         self._signals = Signals()
         self._steps = 0
         self._memory: dict[Prompt, Tensor] = {}
-
-    @property
-    def reader(self) -> CatalogReader:
-        """Words and pictures of the catalogue, and what reads them."""
-        if self._reader is None:
-            raise ValueError("The model knows no items yet: call prepare first.")
-        return self._reader
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """What is read of an item."""
-        return ("text", "image") if self.spec.inputs == "both" else (self.spec.inputs,)
 
     def initialise(self, streams: Streams, device: torch.device) -> None:
         """Loads the backbone; what it adds (LoRA, a projector) is drawn."""
         spec = self.spec
         seed = streams.child_seed("backbone")
         self.vlm = load_vlm(spec.backbone, spec.vlm, spec.tuning, device=device, seed=seed)
-        if not any(weight.requires_grad for weight in self.vlm.parameters()):
+        if not self.learns():
             raise ConfigError(
                 f"With tuning.kind={spec.tuning.kind} nothing of the backbone learns.",
                 "Use --set tuning.kind=lora, connectors or full; train for 0 epochs to measure "
@@ -92,14 +76,7 @@ class TwoBranchRecommender(Recommender):
 
     def prepare(self, training: TrainingData) -> None:
         """Takes in words and pictures; each picture is looked at once, to see if it can be."""
-        if self.vlm is None or training.catalog is None:
-            raise ValueError("A backbone and a catalogue are needed first.")
-        if training.cache is not None and not self.vlm.vision_learns:
-            cache = VisualCache(training.cache, self.vlm.visual_identity())
-            self.vlm.use_visual_cache(cache)
-        texts = ["", *training.catalog.texts(self.spec.text_fields)]
-        pictures = [None, *training.catalog.image_paths()]
-        self._reader = CatalogReader.over(self.vlm, self.spec.reading(), texts, pictures)
+        self.read_catalog(training, self.spec.reading(), self.spec.text_fields)
 
     def batches(
         self, training: TrainingData, streams: Streams, *, batch_size: int, epochs: int
@@ -196,9 +173,9 @@ class TwoBranchRecommender(Recommender):
         return BranchRanker(reader, ready, readout or self.spec.scoring, self.max_len)
 
     def settle(self) -> None:
-        """Merges LoRA into the backbone: one rounding less between training and service."""
+        """Forgets what was read on the way, and merges LoRA into the backbone."""
         self._memory.clear()
-        merge_lora(self.reader.vlm)
+        super().settle()
 
     def with_items(self, catalog: Catalog) -> tuple[Recommender, Tensor]:
         """Returns a model that also reads the items of `catalog`, and their vectors."""
@@ -206,19 +183,6 @@ class TwoBranchRecommender(Recommender):
         reader, added = self.reader.with_catalog(catalog, self.spec.text_fields)
         model = TwoBranchRecommender(self.spec, self.vlm, reader).eval()
         return model, added.flat().cpu()
-
-    def own_weights(self) -> dict[str, Tensor]:
-        """Returns nothing: the backbone is stored as a checkpoint of its own."""
-        return {}
-
-    def take_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Takes nothing in; `from_folder` has loaded the backbone."""
-        if weights:
-            raise RuntimeError(f"unexpected weights, the first is '{next(iter(weights))}'")
-
-    def write_parts(self, folder: Path) -> list[str]:
-        """Writes the backbone (LoRA merged in), words and pictures."""
-        return write_contents(self.reader, folder)
 
     @classmethod
     def from_folder(cls, spec: "VLM2Rec", folder: Path, n_items: int) -> "TwoBranchRecommender":
