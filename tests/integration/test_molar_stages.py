@@ -297,4 +297,4 @@ def test_a_joint_teacher_too_learns_of_no_item_that_training_may_not_know(split,
     spec = molar(item_model, teacher, dueg="sasrec", alignment={"joint": True})
     run = fit(spec, cold, options=still, quiet=True)
     assert len(cold.training_items) < cold.dataset.n_items
-    assert run.model.teacher.pool.tolist() == cold.training_items.tolist()
+    assert run.model.alignment.teacher.pool.tolist() == cold.training_items.tolist()

@@ -18,10 +18,10 @@ from vlmrec.data.negatives import UniformNegatives
 from vlmrec.data.prefix_batches import PrefixBatches
 from vlmrec.items.vector_table import VECTORS
 from vlmrec.models.body_users import BodyUsers
-from vlmrec.models.id_teacher import IdTeacher
 from vlmrec.models.item_model import ItemModel
 from vlmrec.models.molar_items import MolarItems
 from vlmrec.models.molar_parts import read_parts, write_parts
+from vlmrec.models.post_alignment import PostAlignment
 from vlmrec.models.sequence import SequenceRanker, SequenceRecommender
 from vlmrec.models.spec import TrainingData
 from vlmrec.models.stored import StoredModel, load_stage, require_same_split
@@ -32,7 +32,7 @@ from vlmrec.vlm.tuning import apply_tuning, merge_lora
 if TYPE_CHECKING:
     from vlmrec.models.molar import Molar
 
-_PARTS = ("_item_model.", "items.vlm.", "users.vlm.", "teacher.", "to_teacher")
+_PARTS = ("_item_model.", "items.vlm.", "users.vlm.", "alignment.")
 """Weights that are stored as checkpoints of their own, or needed in training only."""
 
 
@@ -61,7 +61,7 @@ class MolarRecommender(SequenceRecommender):
         self.spec = spec
         self._mirm: StoredModel | None = None
         self._item_model: ItemModel | None = None
-        self._teacher: IdTeacher | None = None
+        self.alignment: PostAlignment | None = None
         self._signals: dict[str, list[float]] = {}
 
     @property
@@ -98,7 +98,10 @@ class MolarRecommender(SequenceRecommender):
             vlm = load_vlm(backbone, spec.vlm, spec.tuning, device=device, seed=seed)
             self._take_body(spec.body_users(vlm, seed))
         if spec.alignment is not None:
-            self._take_teacher(streams)
+            self.alignment = PostAlignment(
+                spec.alignment, self.vectors.adapter.out_features, streams
+            )
+            self.alignment.require_batches(self.objective.n_negatives, self.max_len)
         self.to(device)
 
     def _take_item_model(self, model: object) -> None:
@@ -116,22 +119,6 @@ class MolarRecommender(SequenceRecommender):
             )
         self.users = body
 
-    def _take_teacher(self, streams: Streams) -> None:
-        wanted = self.spec.alignment
-        if wanted is None:
-            return
-        self._teacher = IdTeacher.load(wanted.teacher, joint=wanted.joint)
-        self._teacher.require_batches(self.objective.n_negatives, self.max_len)
-        if wanted.joint:
-            self.teacher = self._teacher.model
-        ours, theirs = self.vectors.adapter.out_features, self._teacher.width
-        if ours != theirs:
-            generator = streams.torch("to teacher")
-            for name in ("to_teacher", *(["to_teacher_items"] if wanted.items else [])):
-                way = nn.Linear(ours, theirs, bias=False)
-                nn.init.normal_(way.weight, std=ours**-0.5, generator=generator)
-                setattr(self, name, way)
-
     def prepare(self, training: TrainingData) -> None:
         """Takes in item vectors; refuses earlier stages that were trained on other rows."""
         super().prepare(training)
@@ -139,13 +126,8 @@ class MolarRecommender(SequenceRecommender):
         if mirm is None:
             raise ValueError("The model has no item model yet: call initialise first.")
         require_same_split("mirm", spec.mirm, mirm, training.fingerprint)
-        if spec.alignment is not None and self._teacher is not None:
-            folder = spec.alignment.teacher
-            stored = self._teacher.stored
-            require_same_split("alignment.teacher", folder, stored, training.fingerprint)
-            if self._teacher.joint:
-                self._teacher.model.restrict(training.training_items)
-            self._teacher.to(self.pool.device)
+        if self.alignment is not None:
+            self.alignment.prepare(training, self.pool.device)
         self.vectors.load(training.content[VECTORS], self.pool)
 
     def batches(
@@ -194,9 +176,10 @@ class MolarRecommender(SequenceRecommender):
         loss = self.objective(queries, self.scorer.keys(scored), goal, negatives)
         self._note("ranking loss", loss.total / max(loss.count, 1))
         total = loss.total
-        if self._teacher is not None:
-            aligned = self._aligned(self._teacher, states, scored[goal], goals, batch)
-            total = total + loss.count * aligned
+        if self.alignment is not None:
+            for name, (weight, mean) in self.alignment(states, scored[goal], goals, batch).items():
+                self._note(name, mean)
+                total = total + loss.count * weight * mean
         return LossSum(total, loss.count)
 
     def _states_at(self, vectors: Tensor, batch: TrainingBatch, wanted: Tensor) -> Tensor:
@@ -205,40 +188,6 @@ class MolarRecommender(SequenceRecommender):
         if isinstance(self.users, BodyUsers):
             return self.users(vectors, mask, wanted)
         return self._states(vectors, mask, batch.users)
-
-    def _aligned(
-        self,
-        teacher: IdTeacher,
-        states: Tensor,
-        goal_vectors: Tensor,
-        goals: Tensor,
-        batch: TrainingBatch,
-    ) -> Tensor:
-        """Returns alpha times the mean alignment of a batch, the teacher's own loss included."""
-        wanted = self.spec.alignment
-        assert wanted is not None  # noqa: S101 - there is a teacher
-        rows = torch.arange(len(states), device=states.device)
-        last = (batch.items != PADDING_ID).sum(dim=1) - 1  # [B]
-        content, targets = states[rows, last], batch.targets[rows, last]
-        ids = teacher.users(batch)
-        loss = wanted(self._led_over(content, "to_teacher"), ids, targets, batch.users)
-        self._note("alignment", loss.total / loss.count)
-        total = wanted.weight * loss.total / loss.count
-        if wanted.items:
-            distinct, first = _first_of_each(goals)
-            ours = self._led_over(goal_vectors[first], "to_teacher_items")
-            pairs = wanted(ours, teacher.items(distinct), distinct)
-            self._note("item alignment", pairs.total / pairs.count)
-            total = total + wanted.items * pairs.total / pairs.count
-        if teacher.joint:
-            own = teacher.model.training_loss(batch)
-            self._note("teacher loss", own.total / max(own.count, 1))
-            total = total + own.total / max(own.count, 1)
-        return total
-
-    def _led_over(self, vectors: Tensor, name: str) -> Tensor:
-        way = getattr(self, name, None)
-        return vectors if way is None else way(vectors)
 
     def _note(self, name: str, value: Tensor) -> None:
         if self.training:
@@ -308,11 +257,3 @@ class MolarRecommender(SequenceRecommender):
         self.vectors.follow(item_model.reader)
         if body is not None:
             self._take_body(self.spec.body_users(body))
-
-
-def _first_of_each(ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the distinct values of ``[M]`` and the first place of each."""
-    distinct, place = ids.unique(return_inverse=True)
-    first = torch.full_like(distinct, len(ids))
-    order = torch.arange(len(ids), device=ids.device)
-    return distinct, first.scatter_reduce(0, place, order, reduce="amin")
