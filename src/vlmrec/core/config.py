@@ -52,7 +52,9 @@ def _laid_over(default: object, value: object) -> object:
     if given.get("kind", kind) != kind:
         return given
     over = {key: _laid_over(getattr(default, key, None), one) for key, one in given.items()}
-    return {**default.model_dump(), **over}
+    # Only what the default itself was given: the rest is its class's anyway, and some options
+    # ask which were named.
+    return {**default.model_dump(exclude_unset=True), **over}
 
 
 def _explain(error: ValidationError, config: type[BaseModel], where: str) -> tuple[str, str]:
