@@ -130,7 +130,10 @@ def test_a_resumed_run_keeps_what_was_before(monkeypatch, place, split, run, at)
         with pytest.raises(KeyboardInterrupt):
             fit(SPEC, split, out, options=OPTIONS, quiet=True)
     again = fit(SPEC, split, out, options=OPTIONS, quiet=True)
-    assert again.info["taught"] == run.info["taught"]
+    for name, one in again.info["taught"].items():
+        wanted = run.info["taught"][name]
+        losses = {key: pytest.approx(loss) for key, loss in wanted["token_loss"].items()}
+        assert one == {**wanted, "token_loss": losses}  # several threads round as they like
 
 
 def test_with_all_tasks_off_nothing_is_said(place, split, capsys):
