@@ -23,6 +23,7 @@ title: Toys
 dataset: toy
 seeds: [0, 1]
 metrics: [NDCG@10, Recall@5]
+filtered_metrics: [NDCG@10]
 train: {epochs: 2, batch_size: 8, device: cpu}
 stages:
   ids: {model: sasrec, set: {dim: 8, hidden: 16, n_layers: 1, max_len: 6}}
@@ -111,6 +112,9 @@ def test_figures_are_those_of_the_runs(finished):
     assert row.found.by_seed["NDCG@10"][1] == pytest.approx(
         ndcg.per_case(tables[1]["rank"].to_numpy()).mean()
     )
+    filtered = [ndcg.per_case(one["rank_filtered"].to_numpy()).mean() for one in tables]
+    assert row.found.estimates["NDCG@10 filtered"].mean == pytest.approx(np.mean(filtered))
+    assert np.mean(filtered) > per_user.mean()
     base = found.rows[0]
     assert base.differences is None
     gap = row.found.estimates["NDCG@10"].mean - base.found.estimates["NDCG@10"].mean
@@ -170,7 +174,7 @@ def test_published_numbers_stand_under_the_name_of_their_data(finished):
 def test_nothing_finished_is_a_table_of_dashes(tmp_path):
     table = Table(tmp_path)
     text = as_text(table.compare())
-    assert re.search(r"^  SASRec +- +- +- *$", text, re.MULTILINE)
+    assert re.search(r"^  SASRec( +-){4} *$", text, re.MULTILINE)
     assert table.compare().unfinished == 8
     table.train("Started")
     assert [one.runs != {} for one in table.compare().rows] == [False, False, True, True]

@@ -63,6 +63,19 @@ def test_the_table_of_cases_keeps_their_order() -> None:
     assert table["rank"][0] == 1.0
 
 
+def test_what_is_left_when_seen_items_are_left_out_stands_beside() -> None:
+    ranker, _ = solved_world()
+    cases = random_cases(200, N_ITEMS, seed=2, longest=30)
+    both = evaluate_ranker(ranker, cases, also_filtered=True)
+    alone = evaluate_ranker(ranker, cases, filter_seen=True)
+    assert both.filtered == alone.metrics
+    assert both.metrics == evaluate_ranker(ranker, cases).metrics
+    assert both.cases["rank_filtered"].to_list() == alone.cases["rank"].to_list()
+    assert "NDCG@10, seen left out" in str(both)
+    assert both.to_json()["filtered"] == alone.to_json()["metrics"]
+    assert evaluate_ranker(ranker, cases, filter_seen=True, also_filtered=True).filtered is None
+
+
 def test_slices_are_the_metrics_of_their_cases() -> None:
     ranker, _ = solved_world()
     cases = random_cases(200, N_ITEMS, seed=2, longest=30)

@@ -73,6 +73,17 @@ def test_equals_the_plain_oracle(n_items: int, filter_seen: bool) -> None:
         assert bool(result.impossible[i]) == (filter_seen and target in history)
 
 
+def test_filtered_ranks_beside_the_others_are_those_of_a_filtered_ranking() -> None:
+    ranker, cases = coarse_ranker(17, seed=3), random_cases(40, 17, seed=3)
+    both = rank_targets(ranker, cases, also_filtered=True, top_k=4)
+    assert same(both, rank_targets(ranker, cases, top_k=4))
+    alone = rank_targets(ranker, cases, filter_seen=True)
+    assert both.filtered is not None
+    assert np.array_equal(both.filtered, alone.ranks)
+    assert not np.array_equal(both.filtered, both.ranks)
+    assert alone.filtered is None
+
+
 @pytest.mark.parametrize("whole_catalogue", [True, False])
 def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch, whole_catalogue: bool) -> None:
     ranker, cases = coarse_ranker(101, seed=1), random_cases(67, 101, seed=2)

@@ -74,6 +74,10 @@ def test_a_recipe_is_read(tmp_path):
         (("hr@10", "hits@10"), "Unknown metric 'hits@10'"),
         (("dataset: toy", "dataset: toy\ncases: test_among_all"), "with the split 'leave-one-out'"),
         (("dataset: toy", "dataset: toy\nlayout: {intervals: [MRR@5]}"), "'MRR@5', which is no co"),
+        (
+            ("dataset: toy", "dataset: toy\nfilter_seen: true\nfiltered_metrics: [MRR@5]"),
+            "'filtered_metrics' are columns beside unfiltered ones",
+        ),
         (("rows:", "rows: 3\nlayout:"), "'rows' of the recipe '.*' holds a int; a list was expe"),
         (("- {label: Base, like: base}", "- Base"), "Row '5' of the recipe .* holds a str"),
     ],

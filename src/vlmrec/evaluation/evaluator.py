@@ -20,6 +20,8 @@ from vlmrec.evaluation.significance import Estimate, bootstrap_means
 from vlmrec.evaluation.slices import Slice
 from vlmrec.evaluation.table import format_evaluation
 
+RANK_FILTERED = "rank_filtered"
+"""Column of cases: the rank with items of the history left out, beside that among all."""
 DEFAULT_METRICS = tuple(f"{kind}@{k}" for k in (5, 10, 20) for kind in ("NDCG", "Recall", "MRR"))
 
 
@@ -60,7 +62,10 @@ class Evaluation:
         n_resamples: Bootstrap resamples behind the intervals.
         seed: Seed of the resampling.
         cases: One row a case: ``user_id`` and ``item_id`` (internal), ``score`` and ``rank``
-            of the target, ``ties``, ``history_length``, ``impossible``.
+            of the target, ``ties``, ``history_length``, ``impossible``, and ``rank_filtered``
+            where it was asked for.
+        filtered: The metrics with seen items left out, where they were asked for beside the
+            others.
     """
 
     metrics: Mapping[str, Estimate]
@@ -78,13 +83,16 @@ class Evaluation:
     n_resamples: int
     seed: int
     cases: pl.DataFrame
+    filtered: Mapping[str, Estimate] | None = None
 
     def __str__(self) -> str:
         return format_evaluation(self)
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything but the table of cases as plain JSON values; NaN becomes null."""
+        found = {} if self.filtered is None else {"filtered": _estimates_to_json(self.filtered)}
         return {
+            **found,
             "protocol": self.protocol,
             "filter_seen": self.filter_seen,
             "n_cases": self.n_cases,
@@ -115,6 +123,7 @@ def evaluate_ranker(
     *,
     metrics: Sequence[str] = DEFAULT_METRICS,
     filter_seen: bool = False,
+    also_filtered: bool = False,
     candidates: np.ndarray | None = None,
     slices: Sequence[Slice] = (),
     list_length: int = 10,
@@ -131,6 +140,7 @@ def evaluate_ranker(
         metrics: Names such as "NDCG@10", "hr@5", "MRR@20", in upper or lower case.
         filter_seen: Rank as if items of the case's history were not there (the target
             excepted).
+        also_filtered: Measure with these items left out as well, on the same scores.
         candidates: ``[P] int`` internal ids that compete, or None for the whole catalogue.
         slices: Groups of cases to report by themselves.
         list_length: How many recommendations a user gets, for coverage and Gini.
@@ -151,10 +161,12 @@ def evaluate_ranker(
         ranker,
         cases,
         filter_seen=filter_seen,
+        also_filtered=also_filtered and not filter_seen,
         candidates=candidates,
         top_k=list_length,
         on_progress=on_progress,
     )
+    filtered = result.filtered
     return Evaluation(
         metrics=means.over("all", result.ranks, cases.users),
         chance=means.at_random(len(result.pool_items)),
@@ -171,6 +183,7 @@ def evaluate_ranker(
         n_resamples=n_resamples,
         seed=seed,
         cases=_case_table(cases, result),
+        filtered=None if filtered is None else means.over("all", filtered, cases.users),
     )
 
 
@@ -234,6 +247,7 @@ def _protocol(ranker: Ranker, cases: Cases, result: RankResult, filter_seen: boo
 
 
 def _case_table(cases: Cases, result: RankResult) -> pl.DataFrame:
+    filtered = {} if result.filtered is None else {RANK_FILTERED: result.filtered}
     return pl.DataFrame(
         {
             USER_ID: np.asarray(cases.users, dtype=np.int64),
@@ -243,6 +257,7 @@ def _case_table(cases: Cases, result: RankResult) -> pl.DataFrame:
             "ties": result.ties,
             "history_length": np.asarray(cases.histories.lengths, dtype=np.int64),
             "impossible": result.impossible,
+            **filtered,
         }
     )
 

@@ -41,6 +41,8 @@ class RankResult:
         top_items: ``[n, k] int32`` best internal ids first; 0 where no item is left.
         top_scores: ``[n, k] float32``; -inf where no item is left.
         pool_items: ``[P] int64`` the internal ids that competed.
+        filtered: ``[n] float64`` the ranks with seen items left out, where they were asked for
+            beside the others.
     """
 
     ranks: np.ndarray
@@ -50,6 +52,7 @@ class RankResult:
     top_items: np.ndarray
     top_scores: np.ndarray
     pool_items: np.ndarray
+    filtered: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ranks)
@@ -61,6 +64,7 @@ def rank_targets(
     cases: Cases,
     *,
     filter_seen: bool = False,
+    also_filtered: bool = False,
     candidates: np.ndarray | None = None,
     top_k: int = 0,
     memory_budget: int = 64 * MEBIBYTE,
@@ -82,6 +86,7 @@ def rank_targets(
         ranker: What scores the items.
         cases: Histories and their targets.
         filter_seen: Give -inf to all items of the case's whole history, except the target.
+        also_filtered: Give the ranks with seen items left out as well, from the same scores.
         candidates: ``[P] int`` internal ids that compete, or None for the whole catalogue.
         top_k: Also return the best `top_k` items of each case.
         memory_budget: Bytes that the score buffers may use. At least three rows of scores
@@ -97,7 +102,7 @@ def rank_targets(
     pool = make_pool(ranker.n_items, candidates)
     targets = np.asarray(cases.targets, dtype=np.int64)
     columns = target_columns(pool, targets)
-    result = _empty_result(len(targets), top_k, pool)
+    result = _empty_result(len(targets), top_k, pool, also_filtered=also_filtered)
     order = _processing_order(cases)
     parts = even_parts(0, len(order), _cases_at_a_time(len(pool), memory_budget))
     largest = max((stop - start for start, stop in parts), default=0)
@@ -113,12 +118,16 @@ def rank_targets(
         _rank_block(scores, columns[rows], rows, result)
         if top_k:
             _list_block(scores, pool, rows, result)
+        if result.filtered is not None:
+            hide_seen(scores, cases.subset(rows), pool)
+            greater, not_less = _count(scores, _at(scores, columns[rows]))
+            result.filtered[rows] = (greater + not_less + 1) / 2
         if on_progress is not None:
             on_progress(min(stop, len(cases)), len(cases))
     return result
 
 
-def _empty_result(n: int, top_k: int, pool: Pool) -> RankResult:
+def _empty_result(n: int, top_k: int, pool: Pool, *, also_filtered: bool) -> RankResult:
     return RankResult(
         ranks=np.zeros(n),
         ties=np.zeros(n, dtype=np.int64),
@@ -127,6 +136,7 @@ def _empty_result(n: int, top_k: int, pool: Pool) -> RankResult:
         top_items=np.full((n, top_k), PADDING_ID, dtype=np.int32),
         top_scores=np.full((n, top_k), -np.inf, dtype=np.float32),
         pool_items=pool.items,
+        filtered=np.zeros(n) if also_filtered else None,
     )
 
 
@@ -164,14 +174,18 @@ def _score_block(
 
 
 def _rank_block(scores: Tensor, columns: np.ndarray, rows: np.ndarray, result: RankResult) -> None:
-    at = torch.as_tensor(columns, device=scores.device).unsqueeze(1)  # [B, 1]
-    target = scores.gather(1, at)  # [B, 1]
+    target = _at(scores, columns)
     greater, not_less = _count(scores, target)
     # `not_less` counts the target itself, so the other equals are not_less - greater - 1
     # and 1 + greater + half of them is the mean of greater and not_less plus one half.
     result.ranks[rows] = (greater + not_less + 1) / 2
     result.ties[rows] = (not_less - greater - 1).astype(np.int64)
     result.scores[rows] = target[:, 0].cpu().numpy()
+
+
+def _at(scores: Tensor, columns: np.ndarray) -> Tensor:
+    """Returns ``[B, 1]``, the score of each row's target."""
+    return scores.gather(1, torch.as_tensor(columns, device=scores.device).unsqueeze(1))
 
 
 def _count(scores: Tensor, target: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,10 @@ def format_evaluation(evaluation: "Evaluation") -> str:
         [name, f"{value.mean:.4f}", _interval(value), f"{evaluation.chance[name]:.4f}"]
         for name, value in evaluation.metrics.items()
     ]
+    rows += [
+        [f"{name}, seen left out", f"{value.mean:.4f}", _interval(value), ""]
+        for name, value in (evaluation.filtered or {}).items()
+    ]
     k = evaluation.list_length
     rows.append([f"Coverage@{k}", f"{evaluation.coverage:.4f}", "", ""])
     rows.append([f"Gini@{k}", f"{evaluation.gini:.4f}", "", ""])

@@ -13,6 +13,7 @@ from vlmrec.bundle import is_complete, read_ranks
 from vlmrec.core.columns import ITEM_ID, RANK, USER_ID
 from vlmrec.core.errors import ArtifactError
 from vlmrec.data.splits import Split
+from vlmrec.evaluation.evaluator import RANK_FILTERED
 from vlmrec.evaluation.metrics import parse_metrics
 from vlmrec.evaluation.over_seeds import OverSeeds, over_seeds, paired_differences
 from vlmrec.evaluation.significance import Estimate
@@ -112,7 +113,7 @@ class Comparison:
             "protocol": self.protocol,
             "n_users": self.n_users,
             "confidence": 0.95,
-            "metrics": list(recipe.metrics),
+            "metrics": list(recipe.columns),
             "seeds": list(self.seeds),
             "baseline": recipe.baseline.label,
             "unfinished": self.unfinished,
@@ -172,10 +173,7 @@ class _Reader:
         if not done:
             return ComparedRow(row, names)
         records, ranks = zip(*(self._read(name) for name in names.values()), strict=True)
-        metrics = parse_metrics(self._recipe.metrics)
-        values = np.stack(
-            [np.column_stack([metric.per_case(one) for metric in metrics]) for one in ranks]
-        )  # [S, n, M]
+        values = np.stack([self._per_case(one) for one in ranks])  # [S, n, M]
         spec = next(iter(done.values())).spec(self._folder)
         training = [record["training"] for record in records]
         epochs = [
@@ -185,7 +183,7 @@ class _Reader:
             row,
             names,
             found=over_seeds(
-                values, self._recipe.metrics, users=self.users, address=("comparison",)
+                values, self._recipe.columns, users=self.users, address=("comparison",)
             ),
             loss=spec.describe_loss(),
             max_len=getattr(spec, "max_len", None),
@@ -193,7 +191,7 @@ class _Reader:
             best_epochs=tuple(one["best_epoch"] for one in training if "best_epoch" in one),
         )
 
-    def _read(self, name: str) -> tuple[dict[str, Any], np.ndarray]:
+    def _read(self, name: str) -> tuple[dict[str, Any], pl.DataFrame]:
         info, table = read_ranks(self._folder / name)
         cases = table.select(USER_ID, ITEM_ID)
         if self._cases is None:
@@ -205,13 +203,22 @@ class _Reader:
                 f"The run in '{self._folder / name}' was tested on other cases than the others.",
                 "Remove it, and compare again.",
             )
-        column = RANK if self._recipe.cases == "test" else RANK_AMONG_ALL
-        if column not in table.columns:
+        return info, table
+
+    def _per_case(self, table: pl.DataFrame) -> np.ndarray:
+        """Returns ``[n, M]``, the columns of the table for each case of one run."""
+        recipe = self._recipe
+        column = RANK if recipe.cases == "test" else RANK_AMONG_ALL
+        wanted = [(column, name) for name in recipe.metrics]
+        wanted += [(RANK_FILTERED, name) for name in recipe.filtered_metrics]
+        for missing in {name for name, _ in wanted} - set(table.columns):
             raise ArtifactError(
-                f"The run in '{self._folder / name}' was not ranked among all items.",
-                "Remove it, and compare again.",
+                f"A run in '{self._folder}' has no column '{missing}' in its test cases.",
+                "It was measured by an older version or another protocol: remove the runs, and "
+                "compare again.",
             )
-        return info, table[column].to_numpy()
+        found = [parse_metrics([name])[0].per_case(table[one].to_numpy()) for one, name in wanted]
+        return np.column_stack(found)
 
 
 def _against(base: ComparedRow, one: ComparedRow, users: np.ndarray | None) -> ComparedRow:

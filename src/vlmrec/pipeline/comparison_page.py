@@ -68,7 +68,7 @@ def sections(comparison: Comparison, marks: str) -> list[Section]:
         *_about_unfinished(comparison),
     )
     found = [Section("", _means(comparison), about)]
-    shown = recipe.metrics if recipe.layout.intervals is None else recipe.layout.intervals
+    shown = recipe.columns if recipe.layout.intervals is None else recipe.layout.intervals
     if "intervals" in recipe.layout.blocks:
         for metric in shown:
             heading = f"{metric}, with 95 % intervals over users"
@@ -104,7 +104,10 @@ def same_name(first: str, second: str) -> bool:
 
 def _about_means(comparison: Comparison, marks: str) -> str:
     over = "Means over" if len(comparison.seeds) > 1 else "From"
-    return f"{over} {_seeds(comparison.seeds)}. {marks}."
+    filtered = ""
+    if comparison.recipe.filtered_metrics:
+        filtered = " Filtered: items of the history are left out of the ranking."
+    return f"{over} {_seeds(comparison.seeds)}. {marks}.{filtered}"
 
 
 def _about_data(comparison: Comparison) -> str:
@@ -166,7 +169,7 @@ def _about_published(comparison: Comparison) -> list[str]:
 
 
 def _means(comparison: Comparison) -> Grid:
-    metrics = comparison.recipe.metrics
+    metrics = comparison.recipe.columns
     published = shown_published(comparison)
     blocks = [Block(comparison.dataset, metrics)]
     columns = [_placed(comparison.rows, metric) for metric in metrics]

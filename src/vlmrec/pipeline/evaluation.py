@@ -75,7 +75,9 @@ def evaluate(run: Run, cases: Cases, *, filter_seen: bool = False, seed: int = 0
         raise ArtifactError("The cases belong to another dataset than the run.")
     counts = np.concatenate([[0], run.items["n_train"].to_numpy()])
     slices = popularity_slices(counts, cases.targets)
-    return evaluate_ranker(ranker, cases, filter_seen=filter_seen, slices=slices, seed=seed)
+    return evaluate_ranker(
+        ranker, cases, filter_seen=filter_seen, also_filtered=True, slices=slices, seed=seed
+    )
 
 
 def evaluate_split(
@@ -93,7 +95,12 @@ def evaluate_split(
 
     def measured(view: Ranker, pool: np.ndarray | None) -> Evaluation:
         return evaluate_ranker(
-            view, split.test, filter_seen=filter_seen, candidates=pool, slices=slices
+            view,
+            split.test,
+            filter_seen=filter_seen,
+            also_filtered=True,
+            candidates=pool,
+            slices=slices,
         )
 
     pool = split.test_candidates

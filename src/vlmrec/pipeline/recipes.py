@@ -91,6 +91,8 @@ class Recipe(StrictConfig):
     """Leave items of the history out of the ranking."""
     metrics: tuple[str, ...] = ("NDCG@10", "Recall@10")
     """Columns, in the order of the table."""
+    filtered_metrics: tuple[str, ...] = ()
+    """More columns behind those: the same cases with items of the history left out."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each row is trained with each of them."""
     train: Options = Field(default_factory=dict[str, Any])
@@ -102,10 +104,15 @@ class Recipe(StrictConfig):
     layout: Layout = Layout()
     """How the table looks."""
 
-    @field_validator("metrics")
+    @field_validator("metrics", "filtered_metrics")
     @classmethod
     def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(metric.name for metric in parse_metrics(names))
+        return tuple(metric.name for metric in parse_metrics(names)) if names else ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the table shows of each row."""
+        return (*self.metrics, *(f"{name} filtered" for name in self.filtered_metrics))
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -126,13 +133,18 @@ class Recipe(StrictConfig):
                 "ranks among all items anyway.",
                 "Leave 'cases' out, or use 'split: cold-item'.",
             )
+        if self.filtered_metrics and (self.filter_seen or self.cases != "test"):
+            raise ConfigError(
+                "'filtered_metrics' are columns beside unfiltered ones of 'cases: test'.",
+                "Leave out 'filter_seen' and 'cases', or 'filtered_metrics'.",
+            )
         shown = self.layout.intervals
         if shown is not None:
-            for metric in parse_metrics(shown) if shown else ():
-                if metric.name not in self.metrics:
+            for name in shown:
+                if name not in self.columns:
                     raise ConfigError(
-                        f"'layout.intervals' names '{metric.name}', which is no column.",
-                        nearest(metric.name, self.metrics),
+                        f"'layout.intervals' names '{name}', which is no column.",
+                        nearest(name, self.columns),
                     )
         return self
 
