@@ -18,7 +18,7 @@ SCRIPTS = (
     "vlm2rec",
     "molar",
     "vlm_cuda",
-    "rectools",
+    "peers",
 )
 
 

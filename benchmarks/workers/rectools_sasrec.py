@@ -1,16 +1,11 @@
-"""Trains RecTools' SASRec and writes, after every epoch, the vectors that it would rank with.
+"""Trains RecTools' SASRec and records time, validation and ranks.
 
-Run as a script in RecTools' own environment, with Python's -P (so that this folder's neighbours
-do not shadow the library): ``python -P rectools_sasrec.py DATA.npz OPTIONS.json OUT_FOLDER``.
-Scores are ``queries @ vectors.T + bias``, over the whole catalogue in the order of `DATA.npz`.
+Run in RecTools' own environment, with the root of this repository as PYTHONPATH:
+``python -m benchmarks.workers.rectools_sasrec DATA.npz OPTIONS.json OUT_FOLDER``.
 """
 
-import importlib.util
-import json
-import sys
-import time
+import logging
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,84 +13,75 @@ import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
 from rectools import Columns
 from rectools.dataset import Dataset
+from rectools.metrics import MRR, NDCG, Recall, calc_metrics
 from rectools.models import SASRecModel
 
-_UNKNOWN = -1e9  # score of items that RecTools does not know because training lacks them
+from benchmarks.workers.handover import flat_events, handed_over, targets_of_windows
+from benchmarks.workers.ranks import target_ranks
+from benchmarks.workers.run_log import RunLog
+
+UNKNOWN = -1e9  # score of items that RecTools does not know because training lacks them
+METRICS = {
+    "NDCG@10": NDCG(k=10, divide_by_achievable=True),
+    "Recall@10": Recall(k=10),
+    "MRR@10": MRR(k=10),
+}
 
 
-def _neighbour(name):
-    path = Path(__file__).resolve().parents[1] / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+class Epochs(Callback):
+    """Stops the clock after each epoch, ranks, and stops when the log says so."""
 
-
-memory = _neighbour("memory")
-clock_module = _neighbour("workers/clock")
-
-
-class Snapshots(Callback):
-    """Stops the clock after each epoch, writes what ranks, stops when validation stalls."""
-
-    def __init__(self, model, data, options, out):
-        self.model, self.data, self.options, self.out = model, data, options, out
-        self.clock = clock_module.TrainingClock()
-        self.begun = time.perf_counter()
-        self.preparation = 0.0
-        self.values = []
+    def __init__(self, model, data, options, notes):
+        self.model, self.data, self.options, self.notes = model, data, options, notes
 
     def on_train_start(self, trainer, module):
         """Starts the clock; what came before was preparation."""
-        self.preparation = time.perf_counter() - self.begun
-        self.clock.go()
+        self.notes.go()
 
     def on_train_epoch_end(self, trainer, module):
-        """Writes what ranks, and stops the training when validation stalls."""
-        self.clock.end_epoch()
+        """Validates apart from the clock."""
+        self.notes.end_epoch()
         module.eval()
-        table, bias = self._item_vectors(module)
-        found = {"vectors": table, "bias": bias}
-        for part in ("valid", "test"):
-            found[part] = self._queries(module, part)
+        vectors, bias = self._item_vectors(module)
+        ranks = [
+            target_ranks(self._queries(module, p), vectors, bias, self.data[f"{p}_targets"])
+            for p in ("valid", "test")
+        ]
         module.train()
-        np.savez(self.out / f"epoch-{len(self.values):03d}.npz", **found)
-        targets = self.data["valid_targets"]
-        self.values.append(_ndcg(found["valid"] @ table[1:].T + bias[1:], targets - 1))
-        best = int(np.argmax(self.values))
-        trainer.should_stop = len(self.values) - 1 - best >= self.options["patience"]
-        print(
-            f"rectools epoch {len(self.values)} valid {self.values[-1]:.4f} "
-            f"{self.clock.seconds[-1]:.1f} s",
-            file=sys.stderr,
-            flush=True,
-        )
-        self.clock.go()
+        self.notes.validated(*ranks)
+        trainer.should_stop = bool(self.notes.stopped)
+        if not self.notes.stopped:
+            self.notes.go()
 
-    def _known(self):
+    def known(self):
+        """Returns our id of each of RecTools' items; 0 for its padding."""
         names = self.model.data_preparator.item_id_map.get_external_sorted_by_internal()
-        return np.array([0 if isinstance(n, str) else int(n) for n in names])  # PAD -> 0
+        return np.array([0 if isinstance(n, str) else int(n) for n in names])
 
     @torch.no_grad()
     def _item_vectors(self, module):
         vectors = module.torch_model.item_model.get_all_embeddings().numpy()
         n_items = int(self.data["n_items"])
         table = np.zeros((n_items + 1, vectors.shape[1]), dtype=np.float32)
-        bias = np.full(n_items + 1, _UNKNOWN, dtype=np.float32)
-        ids = self._known()
+        bias = np.full(n_items + 1, UNKNOWN, dtype=np.float32)
+        ids = self.known()
         table[ids[1:]], bias[ids[1:]] = vectors[1:], 0.0
         return table, bias
 
     @torch.no_grad()
     def _queries(self, module, part):
+        """Returns ``[n, D]``: the last state of each history, of which unknown items are dropped.
+
+        RecTools drops them before it takes the latest `max_len`, so this does as well.
+        """
         width = self.options["max_len"]
         internal = np.zeros(int(self.data["n_items"]) + 1, dtype=np.int64)
-        ids = self._known()
+        ids = self.known()
         internal[ids[1:]] = np.arange(1, len(ids))
-        items, starts, stops = (self.data[k] for k in ("items", f"{part}_start", f"{part}_stop"))
+        starts, stops = self.data[f"{part}_start"], self.data[f"{part}_stop"]
         rows = np.zeros((len(starts), width), dtype=np.int64)
         for row, (start, stop) in enumerate(zip(starts, stops, strict=True)):
-            history = internal[items[start:stop]]
+            history = internal[self.data["items"][start:stop]]
             history = history[history > 0][-width:]
             if len(history):
                 rows[row, -len(history) :] = history
@@ -107,34 +93,24 @@ class Snapshots(Callback):
         return torch.cat(parts).numpy()
 
 
-def _ndcg(scores, goal, k=10):
-    """Returns the mean NDCG@k with one target each and ties counted half, in float32."""
-    own = scores[np.arange(len(goal)), goal][:, None]
-    rank = 1 + (scores > own).sum(1) + ((scores == own).sum(1) - 1) / 2
-    return float(np.where(rank <= k, 1 / np.log2(rank + 1), 0.0).mean())
-
-
-def _training_frame(data):
-    counts = data["train_stop"] - data["train_start"]
-    users = np.repeat(np.arange(len(counts)), counts)
-    within = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)
+def frame(data, part):
+    """Returns the events of a part as RecTools' table of interactions."""
+    users, items, places = flat_events(data, part)
+    # The place in the history as a time: keeps equal times in the order of the source.
+    times = pd.Timestamp("2020-01-01") + pd.to_timedelta(places, unit="s")
     return pd.DataFrame(
         {
             Columns.User: users,
-            Columns.Item: data["items"][np.repeat(data["train_start"], counts) + within],
+            Columns.Item: items,
             Columns.Weight: 1.0,
-            # The place in the history as a time: keeps equal times in the order of the source.
-            Columns.Datetime: pd.Timestamp("2020-01-01") + pd.to_timedelta(within, unit="s"),
+            Columns.Datetime: times,
         }
     )
 
 
-def train(data, options, out):
-    """Trains with the given options and returns the record of the run."""
-    torch.set_num_threads(options["threads"])
-    seed_everything(options["seed"], workers=True, verbose=False)
-    frame = _training_frame(data)
-    model = SASRecModel(
+def build(options):
+    """Returns the model, not yet trained."""
+    return SASRecModel(
         n_blocks=options["n_layers"],
         n_heads=options["n_heads"],
         n_factors=options["dim"],
@@ -144,7 +120,10 @@ def train(data, options, out):
         lr=options["learning_rate"],
         batch_size=options["batch_size"],
     )
-    snapshots = Snapshots(model, data, options, out)
+
+
+def fit(model, epochs, frame, options):
+    """Trains as `model.fit` does, except that it would copy the trainer and its callbacks."""
     model._trainer = Trainer(
         max_epochs=options["epochs"],
         accelerator="cpu",
@@ -153,34 +132,59 @@ def train(data, options, out):
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[snapshots],
+        callbacks=[epochs],
     )
-    before = memory.resident_mib()
-    memory.reset_peak()
-    snapshots.begun = time.perf_counter()
-    # As `model.fit` does, except that it would copy the trainer, and with it these callbacks.
     model._build_model_from_dataset(Dataset.construct(frame))
     model.fit_trainer = model._trainer
     loader = model.data_preparator.get_dataloader_train()
     model.fit_trainer.fit(model.lightning_model, loader)
-    return {
-        "preparation_seconds": snapshots.preparation,
-        "training_seconds": snapshots.clock.seconds,
-        "valid": snapshots.values,
-        "peak_mib": memory.peak_mib(),
-        "baseline_mib": before,
-        "parameters": sum(p.numel() for p in model.torch_model.parameters()),
-        "known_items": len(snapshots._known()) - 1,
-        "steps_per_epoch": len(loader),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-    }
+    model.is_fitted = True
+    return len(loader)
+
+
+def evaluation(model, data):
+    """Returns a function that evaluates all users with RecTools' own means."""
+    histories = Dataset.construct(frame(data, "test"))
+    users = data["test_users"]
+    wanted = pd.DataFrame({Columns.User: users, Columns.Item: data["test_targets"]})
+
+    def evaluate():
+        lists = model.recommend(
+            users, histories, k=10, filter_viewed=False, on_unsupported_targets="ignore"
+        )
+        return calc_metrics(METRICS, reco=lists, interactions=wanted)
+
+    return evaluate
+
+
+def run(data, options, out):
+    """Trains with the given options and writes the record of the run."""
+    torch.set_num_threads(options["threads"])
+    seed_everything(options["seed"], workers=True, verbose=False)
+    events = frame(data, "train")
+    log = RunLog("rectools", options, out)
+    log.begin()
+    model = build(options)
+    epochs = Epochs(model, data, options, log)
+    steps = fit(model, epochs, events, options)
+    seconds, metrics = log.evaluate(evaluation(model, data))
+    width = options["max_len"]
+    log.write(
+        evaluation_seconds=seconds,
+        own_metrics=metrics,
+        parameters=sum(p.numel() for p in model.torch_model.parameters()),
+        known_items=len(epochs.known()) - 1,
+        hidden=options["dim"],
+        steps_per_epoch=steps,
+        targets_per_epoch=int(targets_of_windows(data, width).sum()),
+        batch=f"{options['batch_size']} users, of each the last {width} targets, padded to {width}",
+        loss="softmax over all items of training",
+        torch=torch.__version__,
+        threads=torch.get_num_threads(),
+    )
 
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
-    data_path, options_path, folder = map(Path, sys.argv[1:4])
-    with np.load(data_path) as arrays:
-        everything = {name: arrays[name] for name in arrays.files}
-    record = train(everything, json.loads(options_path.read_text()), folder)
-    (folder / "record.json").write_text(json.dumps(record))
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    run(*handed_over())

@@ -10,17 +10,22 @@ import sys
 import ranx
 
 
-def main() -> None:
-    """Evaluates one relevant item a user by all metrics asked for."""
-    given = json.load(sys.stdin)
-    relevant = {f"user{u}": {f"item{i}": 1} for u, i in enumerate(given["targets"])}
+def metrics(scores: list[list[float]], targets: list[int], names: list[str]) -> list[list[float]]:
+    """Returns the values of one relevant item a user, by metric and user."""
+    # ranx sorts users by name, so the names must sort as the numbers do.
+    users = [f"user{number:09d}" for number in range(len(targets))]
+    relevant = {user: {f"item{target}": 1} for user, target in zip(users, targets, strict=True)}
     run = {
-        f"user{u}": {f"item{i}": score for i, score in enumerate(scores)}
-        for u, scores in enumerate(given["scores"])
+        user: {f"item{item}": score for item, score in enumerate(row)}
+        for user, row in zip(users, scores, strict=True)
     }
-    values = ranx.evaluate(ranx.Qrels(relevant), ranx.Run(run), given["metrics"])
-    json.dump({name: float(value) for name, value in values.items()}, sys.stdout)
+    run, qrels = ranx.Run(run), ranx.Qrels(relevant)
+    found = (ranx.evaluate(qrels, run, name, return_mean=False) for name in names)
+    return [[float(one) for one in values] for values in found]
 
 
 if __name__ == "__main__":
-    main()
+    given = json.load(sys.stdin)
+    json.dump(
+        [metrics(one, given["targets"], given["metrics"]) for one in given["runs"]], sys.stdout
+    )

@@ -8,7 +8,6 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 from benchmarks.__main__ import SCRIPTS, commands
@@ -17,12 +16,10 @@ from benchmarks.loading import LogSize, generate, load
 from benchmarks.machine import describe_machine, gemm_rate
 from benchmarks.memory import peak_mib, reset_peak, resident_mib
 from benchmarks.molar import measure as measure_molar
-from benchmarks.rectools import StoredVectors, add_metrics, arrays_of, compare, dataset, numbered
 from benchmarks.report import RESULTS, format_table, options_parser, result_path, write_result
 from benchmarks.training_step import TOY, measure
 from benchmarks.vlm2rec_world import bands
 from benchmarks.vlm2rec_world import run as study_world
-from benchmarks.workers.vlmrec_sasrec import cases, ndcg, run
 
 from vlmrec.evaluation.significance import Estimate
 from vlmrec.pipeline.branch_study import StudyRow
@@ -45,7 +42,7 @@ def test_script_explains_itself(
 
 
 def test_all_scripts_are_run_and_can_be_skipped() -> None:
-    assert list(commands(quick=True, skipped=["rectools"])) == list(SCRIPTS[:-1])
+    assert list(commands(quick=True, skipped=["peers"])) == list(SCRIPTS[:-1])
     files = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
     assert set(SCRIPTS) <= files
 
@@ -103,49 +100,6 @@ def test_generated_log_loads(tmp_path: Path) -> None:
     found = load(tmp_path / "raw")
     assert (found["events"], found["items"]) == (2_000, 30)
     assert found["seconds"] >= 0
-
-
-def test_our_side_learns_and_is_timed_apart_from_validation() -> None:
-    arrays = arrays_of(dataset(quick=True).leave_one_out())
-    options = {"dim": 16, "n_layers": 1, "n_heads": 2, "max_len": 8, "dropout": 0.0}
-    options |= {"learning_rate": 3e-3, "batch_size": 16, "epochs": 3, "patience": 3}
-    record = run(arrays, {**options, "seed": 0, "threads": 1})
-    assert len(record["training_seconds"]) == len(record["valid"]) == len(record["test"]) == 3
-    assert np.all(np.diff(record["training_seconds"]) > 0)
-    assert record["valid"][-1] > record["valid"][0]
-
-
-def test_stored_vectors_rank_as_they_were_stored(tmp_path: Path) -> None:
-    arrays = arrays_of(dataset(quick=True).leave_one_out())
-    n_items, n = int(arrays["n_items"]), len(arrays["valid_targets"])
-    table = np.eye(n_items + 1, dtype=np.float32)
-    bias = np.zeros(n_items + 1, dtype=np.float32)
-    perfect = {part: table[arrays[f"{part}_targets"]] for part in ("valid", "test")}
-    np.savez(tmp_path / "epoch-000.npz", vectors=table, bias=bias, **perfect)
-    record = {"valid": [1.0]}
-    add_metrics(record, tmp_path, arrays)
-    assert record["valid"] == record["test"] == [1.0]
-    assert record["largest_metric_difference"] == 0.0
-    shuffled = StoredVectors(np.roll(perfect["valid"], 1, axis=0), table, bias)
-    assert ndcg(shuffled, numbered(cases(arrays, "valid"))) < 0.5
-    unknown = np.where(np.arange(n_items + 1) == arrays["valid_targets"][0], -1e9, bias)
-    hidden = StoredVectors(perfect["valid"], table, unknown.astype(np.float32))
-    assert ndcg(hidden, numbered(cases(arrays, "valid"))) <= 1 - 1 / n
-
-
-def test_comparison_takes_the_time_to_the_common_target() -> None:
-    shared = dict.fromkeys(
-        ("peak_mib", "baseline_mib", "preparation_seconds", "parameters", "known_items"), 1
-    )
-    shared |= {"steps_per_epoch": 1, "torch": "x", "threads": 1}
-    ours = {"training_seconds": [1.0, 2.0, 3.0], "valid": [0.1, 0.5, 0.4], "test": [1, 2, 3]}
-    theirs = {"training_seconds": [4.0, 8.0, 12.0], "valid": [0.1, 0.2, 0.4], "test": [4, 5, 6]}
-    first, second = compare({**shared, **ours}, {**shared, **theirs}, seed=3)
-    assert first["target_valid"] == pytest.approx(0.95 * 0.4)
-    assert (first["s_to_target"], second["s_to_target"]) == (2.0, 12.0)
-    assert (first["test"], second["test"]) == (2, 6)
-    assert first["ratio"] == pytest.approx(1 / 6)
-    assert first["seed"] == 3
 
 
 def test_table_aligns_and_shows_gaps() -> None:

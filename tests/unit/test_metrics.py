@@ -1,20 +1,11 @@
-import importlib.util
-import json
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from tests.reference.ranking_cases import TableRanker, make_cases
 from tests.reference.ranking_oracle import plain_gini, plain_metrics
 
 from vlmrec.core.errors import ConfigError
 from vlmrec.evaluation.metrics import coverage, gini, mrr, ndcg, parse_metric, parse_metrics, recall
-from vlmrec.evaluation.ranking import rank_targets
 
 
 def test_values_by_hand() -> None:
@@ -35,42 +26,6 @@ def test_equals_the_plain_oracle(k: int) -> None:
     expected = plain_metrics(ranks.tolist(), k)
     for kind, value in expected.items():
         assert parse_metric(f"{kind}@{k}").per_case(ranks).mean() == pytest.approx(value, abs=1e-12)
-
-
-def test_equals_ranx() -> None:
-    if importlib.util.find_spec("ranx") is None:
-        pytest.skip("ranx is a development dependency")
-    rng = np.random.default_rng(0)
-    n_items, n_users = 60, 200
-    scores = rng.permuted(np.tile(np.arange(n_items), (n_users, 1)), axis=1)
-    targets = rng.integers(0, n_items, n_users)
-    table = torch.zeros((n_users + 1, n_items + 1))
-    table[1:, 1:] = torch.as_tensor(scores)
-    cases = make_cases([[u] for u in range(1, n_users + 1)], (targets + 1).tolist())
-    ranks = rank_targets(TableRanker(table), cases).ranks
-    names = {
-        "NDCG@10": "ndcg@10",
-        "Recall@10": "recall@10",
-        "HR@5": "hit_rate@5",
-        "MRR@20": "mrr@20",
-    }
-    asked = {
-        "scores": scores.tolist(),
-        "targets": targets.tolist(),
-        "metrics": list(names.values()),
-    }
-    program = Path(__file__).parents[1] / "reference" / "ranx_metrics.py"
-    answer = subprocess.run(
-        [sys.executable, str(program)],
-        input=json.dumps(asked),
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    theirs = json.loads(answer.stdout)
-    for ours, name in names.items():
-        assert parse_metric(ours).per_case(ranks).mean() == pytest.approx(theirs[name], abs=1e-6)
 
 
 @pytest.mark.parametrize(
