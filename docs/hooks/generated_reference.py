@@ -88,13 +88,25 @@ def models() -> str:
 def model_options() -> str:
     """Returns a section with a table of options for every model, nested ones behind."""
     from vlmrec.models import MODELS
-    from vlmrec.objectives import BinaryCrossEntropy, FullCrossEntropy, SampledSoftmax
+    from vlmrec.objectives import (
+        BayesianPersonalizedRanking,
+        BinaryCrossEntropy,
+        FullCrossEntropy,
+        GeneralizedBinaryCrossEntropy,
+        SampledSoftmax,
+    )
     from vlmrec.scoring import ScoringConfig
 
     parts: list[str] = []
     for name, spec in MODELS.items():
         parts += [f"### {name}\n", _table(spec) if spec.model_fields else "No options.", ""]
-    losses = (FullCrossEntropy, SampledSoftmax, BinaryCrossEntropy)
+    losses = (
+        FullCrossEntropy,
+        SampledSoftmax,
+        GeneralizedBinaryCrossEntropy,
+        BinaryCrossEntropy,
+        BayesianPersonalizedRanking,
+    )
     for loss in losses:
         kind = loss.model_fields["kind"].default
         parts += [f"### objective.kind: {kind}\n", _one_line(loss.__doc__), "", _table(loss), ""]

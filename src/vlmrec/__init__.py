@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from vlmrec.data.dataset import Dataset
     from vlmrec.models import (
         FPMC,
+        BERT4Rec,
+        ContentKNN,
         DuoRec,
         GRU4Rec,
         ItemKNN,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = [
     "FPMC",
     "AlignOptions",
+    "BERT4Rec",
+    "ContentKNN",
     "Dataset",
     "DuoRec",
     "GRU4Rec",
@@ -62,6 +66,8 @@ __all__ = [
 
 _HOMES = {
     "AlignOptions": "vlmrec.pipeline.aligning",
+    "BERT4Rec": "vlmrec.models",
+    "ContentKNN": "vlmrec.models",
     "Dataset": "vlmrec.data.dataset",
     "DuoRec": "vlmrec.models",
     "FPMC": "vlmrec.models",

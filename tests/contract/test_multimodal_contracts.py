@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from vlmrec.core.content_change import ContentChange
-from vlmrec.models import SASRec, SASRecContent
+from vlmrec.models import ContentKNN, SASRec, SASRecContent
 from vlmrec.models.spec import Recommender
 from vlmrec.pipeline.fitting import fit
 from vlmrec.testing.multimodal import MultimodalContract
@@ -43,6 +43,14 @@ class TestSASRecContentWithIds(TestSASRecContent):
         absent = ContentChange.absent(model.n_items)
         view = model.ranker_with({"text": absent, "image": absent})
         assert torch.equal(view.item_vectors[1:], model.items.ids[1:])
+
+
+class TestContentKNN(TestSASRecContent):
+    @classmethod
+    def setup_class(cls):
+        with tempfile.TemporaryDirectory() as folder:
+            files = write_noise_vectors(small_dataset(), Path(folder))
+            cls._model = fitted(ContentKNN(max_len=4, **files))
 
 
 def test_a_model_of_ids_reads_nothing_that_could_be_changed():

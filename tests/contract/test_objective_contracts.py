@@ -8,6 +8,7 @@ from tests.reference.objectives_oracle import (
     plain_bce,
     plain_bpr,
     plain_cross_entropy,
+    plain_gbce,
     plain_sampled_softmax,
 )
 
@@ -17,6 +18,7 @@ from vlmrec.objectives import (
     BayesianPersonalizedRanking,
     BinaryCrossEntropy,
     FullCrossEntropy,
+    GeneralizedBinaryCrossEntropy,
     SampledSoftmax,
 )
 from vlmrec.objectives import softmax as softmax_file
@@ -56,6 +58,21 @@ class TestBinaryCrossEntropy(ObjectiveContract):
         return plain_bce(queries, keys, targets, negatives)
 
 
+class TestGeneralizedBinaryCrossEntropy(ObjectiveContract):
+    shared = False
+
+    def make_objective(self):
+        drawn = {"n_negatives": 6, "shared_negatives": self.shared}
+        return GeneralizedBinaryCrossEntropy(**drawn, calibration=0.75).over(41)
+
+    def oracle(self, queries, keys, targets, negatives):
+        return plain_gbce(queries, keys, targets, negatives, n_items=41, t=0.75)
+
+
+class TestGeneralizedBinaryCrossEntropyWithSharedNegatives(TestGeneralizedBinaryCrossEntropy):
+    shared = True
+
+
 class TestBayesianPersonalizedRanking(ObjectiveContract):
     def make_objective(self):
         return BayesianPersonalizedRanking(n_negatives=3)
@@ -75,6 +92,21 @@ class TestSampledSoftmax(ObjectiveContract):
 class TestSampledSoftmaxPerPosition(TestSampledSoftmax):
     def make_objective(self):
         return SampledSoftmax(n_negatives=6, shared_negatives=False)
+
+
+class TestSampledSoftmaxSkippingSimilar(ObjectiveContract):
+    """In few dimensions many keys are alike."""
+
+    def make_objective(self):
+        return SampledSoftmax(n_negatives=6, skip_similar=0.3)
+
+    def oracle(self, queries, keys, targets, negatives):
+        return plain_sampled_softmax(queries, keys, targets, negatives, skip_similar=0.3)
+
+
+class TestSampledSoftmaxSkippingSimilarPerPosition(TestSampledSoftmaxSkippingSimilar):
+    def make_objective(self):
+        return SampledSoftmax(n_negatives=6, shared_negatives=False, skip_similar=0.3)
 
 
 def test_every_objective_has_a_suite():
@@ -105,8 +137,58 @@ def test_a_worked_example():
     torch.testing.assert_close(bpr(queries, keys, three, other).total, ln[0])
 
 
+def test_a_calibrated_loss_lies_between_plain_and_sampling_rate():
+    """beta is 1 at t = 0 and alpha = N / (I - 1) at t = 1; two of four others: alpha = 1/2."""
+    betas = [
+        GeneralizedBinaryCrossEntropy(calibration=t).over(5).beta(2) for t in (0.0, 0.5, 0.75, 1.0)
+    ]
+    assert betas == [1.0, 0.75, 0.625, 0.5]
+    whole = GeneralizedBinaryCrossEntropy(calibration=1.0).over(5)
+    assert whole.beta(4) == whole.beta(400) == 1.0
+    assert GeneralizedBinaryCrossEntropy().over(1).beta(1) == 1.0
+
+
+def test_the_calibrated_probability_is_the_true_one():
+    """The optimum of the expected loss at t = 1 is the share of clicks, and above it at t = 0.
+
+    One of four items is clicked with p = .4, the others with .2; N = 1 of the three others is
+    drawn for each click, so that a score's gradient is 0 where p beta (1 - s) = (1 - p) s / 3.
+    """
+    clicked = torch.tensor([0.4, 0.2, 0.2, 0.2], dtype=torch.float64)
+    learned = []
+    for t in (0.0, 1.0):
+        loss = GeneralizedBinaryCrossEntropy(n_negatives=1, calibration=t).over(4)
+        scores = torch.zeros(4, 1, dtype=torch.float64, requires_grad=True)
+        query = torch.ones(1, 1, dtype=torch.float64)
+        optimizer = torch.optim.LBFGS([scores], max_iter=200, line_search_fn="strong_wolfe")
+
+        def closure(loss=loss, scores=scores, query=query, optimizer=optimizer):
+            optimizer.zero_grad()
+            total = sum(
+                clicked[i] / 3 * loss(query, scores, torch.tensor([i]), torch.tensor([[j]])).total
+                for i in range(4)
+                for j in range(4)
+                if i != j
+            )
+            total.backward()
+            return total
+
+        optimizer.step(closure)
+        learned.append(scores.detach()[:, 0].sigmoid())
+    assert (learned[0] > clicked + 0.1).all()  # overconfident
+    torch.testing.assert_close(learned[1], clicked, atol=1e-4, rtol=1e-4)
+
+
+def test_a_calibrated_loss_asks_for_the_size_of_the_catalogue():
+    one = torch.ones(1, 1)
+    with pytest.raises(ValueError, match="does not know the size of the catalogue"):
+        GeneralizedBinaryCrossEntropy()(one, one, torch.tensor([0]), torch.tensor([[0]]))
+
+
 def test_senseless_options_are_refused():
     with pytest.raises(ConfigError, match=r"'tile_columns'.*greater than or equal to 1"):
         FullCrossEntropy.parse({"tile_columns": 0}, "a test")
     with pytest.raises(ConfigError, match=r"'n_negatives'.*greater than or equal to 1"):
         BinaryCrossEntropy.parse({"n_negatives": 0}, "a test")
+    with pytest.raises(ConfigError, match=r"'calibration'.*less than or equal to 1"):
+        GeneralizedBinaryCrossEntropy.parse({"calibration": 1.5}, "a test")

@@ -5,6 +5,8 @@ from pathlib import Path
 from vlmrec.models import (
     FPMC,
     MODELS,
+    BERT4Rec,
+    ContentKNN,
     DuoRec,
     GRU4Rec,
     ItemKNN,
@@ -12,7 +14,12 @@ from vlmrec.models import (
     SASRec,
     SASRecContent,
 )
-from vlmrec.objectives import BinaryCrossEntropy, FullCrossEntropy, SampledSoftmax
+from vlmrec.objectives import (
+    BinaryCrossEntropy,
+    FullCrossEntropy,
+    GeneralizedBinaryCrossEntropy,
+    SampledSoftmax,
+)
 from vlmrec.objectives.sequence_contrast import SequenceContrast
 from vlmrec.scoring import ScoringConfig
 from vlmrec.testing.recommenders import RecommenderContract
@@ -29,6 +36,16 @@ class TestItemKNN(RecommenderContract):
         return ItemKNN(max_len=3, n_neighbours=10)
 
 
+class TestContentKNN(RecommenderContract):
+    def make_spec(self, dataset, folder):
+        return ContentKNN(max_len=3, **write_noise_vectors(dataset, folder))
+
+
+class TestContentKNNOfWordsAlone(RecommenderContract):
+    def make_spec(self, dataset, folder):
+        return ContentKNN(text=write_noise_vectors(dataset, folder)["text"], image=None)
+
+
 class TestSASRec(RecommenderContract):
     def make_spec(self, dataset, folder):
         return SASRec(dim=8, hidden=16, max_len=8)
@@ -38,6 +55,12 @@ class TestSASRecWithNegatives(RecommenderContract):
     def make_spec(self, dataset, folder):
         objective = BinaryCrossEntropy(n_negatives=3)
         return SASRec(dim=8, hidden=16, max_len=8, norm="pre", objective=objective)
+
+
+class TestSASRecWithCalibratedLoss(RecommenderContract):
+    def make_spec(self, dataset, folder):
+        objective = GeneralizedBinaryCrossEntropy(n_negatives=4)
+        return SASRec(dim=8, hidden=16, max_len=8, objective=objective)
 
 
 class TestSASRecCosine(RecommenderContract):
@@ -73,6 +96,21 @@ class TestFPMC(RecommenderContract):
 class TestFPMCWithFullCrossEntropy(RecommenderContract):
     def make_spec(self, dataset, folder):
         return FPMC(dim=4, max_len=8, objective=FullCrossEntropy())
+
+
+class TestBERT4Rec(RecommenderContract):
+    causal = False
+
+    def make_spec(self, dataset, folder):
+        return BERT4Rec(dim=8, hidden=16, max_len=8, mask_prob=0.3)
+
+
+class TestBERT4RecWithNegatives(RecommenderContract):
+    causal = False
+
+    def make_spec(self, dataset, folder):
+        objective = GeneralizedBinaryCrossEntropy(n_negatives=5, shared_negatives=True)
+        return BERT4Rec(dim=8, hidden=16, max_len=8, norm="pre", objective=objective)
 
 
 class TestDuoRec(RecommenderContract):

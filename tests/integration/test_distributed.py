@@ -23,6 +23,7 @@ CASES = {
     "cross-entropy": ("sasrec", ["objective.kind=cross-entropy", "grad_clip=0.5"]),
     "bce": ("sasrec", ["objective.kind=bce", "objective.n_negatives=3"]),
     "sampled": ("sasrec", ["objective.kind=sampled-softmax", "objective.n_negatives=9"]),
+    "cloze": ("bert4rec", ["objective.kind=gbce", "objective.n_negatives=5"]),
     "content": ("sasrec-content", ["content_dropout=0.2"]),
     "content-bce": ("sasrec-content", ["objective.kind=bce", "content_dropout=0.2", "use_ids=1"]),
 }

@@ -24,18 +24,48 @@ def plain_bce(queries: Tensor, keys: Tensor, targets: Tensor, negatives: Tensor)
 
 
 def plain_sampled_softmax(
-    queries: Tensor, keys: Tensor, targets: Tensor, negatives: Tensor
+    queries: Tensor,
+    keys: Tensor,
+    targets: Tensor,
+    negatives: Tensor,
+    skip_similar: float | None = None,
 ) -> Tensor:
     """Returns the cross-entropy of the target among itself and its negatives.
 
-    A negative that is the target does not count; one that was drawn twice counts twice.
+    A negative that is the target does not count, nor does one whose cosine with it is above
+    `skip_similar`; one that was drawn twice counts twice.
     """
     total = queries.new_zeros(())
     for row, (query, target) in enumerate(zip(queries, targets.tolist(), strict=True)):
         drawn = negatives if negatives.dim() == 1 else negatives[row]
-        rivals = [target, *(item for item in drawn.tolist() if item != target)]
+        rivals = [target]
+        for item in drawn.tolist():
+            close = keys[item] @ keys[target] / (keys[item].norm() * keys[target].norm())
+            if item != target and (skip_similar is None or close <= skip_similar):
+                rivals.append(item)
         scores = keys[rivals] @ query
         total = total + torch.logsumexp(scores, dim=0) - scores[0]
+    return total
+
+
+def plain_gbce(
+    queries: Tensor, keys: Tensor, targets: Tensor, negatives: Tensor, n_items: int, t: float
+) -> Tensor:
+    """Returns the sum over rows of ``-(log s(q . k+)^beta + sum_n log(1 - s(q . k_n))) / (N + 1)``.
+
+    Beta as gSASRec's paper writes it; a negative that is the target adds nothing.
+    """
+    n = negatives.shape[-1]
+    alpha = min(n / (n_items - 1), 1.0)
+    beta = alpha * (t * (1 - 1 / alpha) + 1 / alpha)
+    total = queries.new_zeros(())
+    for row, (query, target) in enumerate(zip(queries, targets.tolist(), strict=True)):
+        drawn = negatives if negatives.dim() == 1 else negatives[row]
+        inside = beta * torch.nn.functional.logsigmoid(query @ keys[target])
+        for item in drawn.tolist():
+            if item != target:
+                inside = inside + torch.nn.functional.logsigmoid(-(query @ keys[item]))
+        total = total - inside / (n + 1)
     return total
 
 

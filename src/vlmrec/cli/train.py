@@ -26,8 +26,8 @@ def train(
     model: Annotated[
         str,
         typer.Argument(
-            help="sasrec, sasrec-content, duorec, gru4rec, fpmc, mirm, molar, vlm2rec, ensemble, "
-            "item-knn or popularity."
+            help="sasrec, sasrec-content, duorec, bert4rec, gru4rec, fpmc, mirm, molar, hllm, "
+            "vlm2rec, ensemble, content-knn, item-knn or popularity."
         ),
     ],
     data: Annotated[Path, typer.Option("--data", "-d", help="Dataset folder.")],

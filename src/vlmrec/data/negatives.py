@@ -51,19 +51,25 @@ class UniformNegatives:
 
         A user who has (almost) everything keeps what the last of 20 draws gave.
         """
-        shape = (len(users), width, n)
-        drawn = self.pool[rng.integers(len(self.pool), size=shape)]
+        drawn = self.pool[rng.integers(len(self.pool), size=(len(users), width, n))]
         if self.known is None:
             return drawn
-        keys = users[:, None, None] * self.stride
+        flat, keys = drawn.reshape(-1), np.repeat(users * self.stride, width * n)
+        clash = self._clashing(keys, flat, np.arange(len(flat)))
         for _ in range(20):
-            place = np.searchsorted(self.known, keys + drawn).clip(max=len(self.known) - 1)
-            clash = self.known[place] == keys + drawn
-            n_clashes = int(clash.sum())
-            if not n_clashes:
+            if not len(clash):
                 break
-            drawn[clash] = self.pool[rng.integers(len(self.pool), size=n_clashes)]
+            flat[clash] = self.pool[rng.integers(len(self.pool), size=len(clash))]
+            clash = self._clashing(keys, flat, clash)
         return drawn
+
+    def _clashing(self, keys: IntArray, items: IntArray, rows: IntArray) -> IntArray:
+        """Returns which of `rows` hold an item of the user's own."""
+        if self.known is None or not len(self.known):
+            return rows[:0]
+        wanted = keys[rows] + items[rows]
+        place = np.searchsorted(self.known, wanted).clip(max=len(self.known) - 1)
+        return rows[self.known[place] == wanted]
 
 
 def drawn_negatives(

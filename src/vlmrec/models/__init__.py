@@ -1,10 +1,14 @@
 """One paper a file; the table below is where a new model adds its line."""
 
 from vlmrec.core.errors import ConfigError, nearest
+from vlmrec.models.bert4rec import BERT4Rec
+from vlmrec.models.collm import CoLLM
+from vlmrec.models.content_knn import ContentKNN
 from vlmrec.models.duorec import DuoRec
 from vlmrec.models.ensemble import Ensemble
 from vlmrec.models.fpmc import FPMC
 from vlmrec.models.gru4rec import GRU4Rec
+from vlmrec.models.hllm import HLLM
 from vlmrec.models.item_knn import ItemKNN
 from vlmrec.models.mirm import Mirm
 from vlmrec.models.molar import Molar
@@ -19,14 +23,18 @@ MODELS: dict[str, type[ModelSpec]] = {
     for spec in (
         Popularity,
         ItemKNN,
+        ContentKNN,
         FPMC,
         GRU4Rec,
         SASRec,
+        BERT4Rec,
         DuoRec,
         SASRecContent,
         Mirm,
         Molar,
+        HLLM,
         Ensemble,
+        CoLLM,
         VLM2Rec,
     )
 }
@@ -45,7 +53,11 @@ def model_class(name: str) -> type[ModelSpec]:
 
 __all__ = [
     "FPMC",
+    "HLLM",
     "MODELS",
+    "BERT4Rec",
+    "CoLLM",
+    "ContentKNN",
     "DuoRec",
     "Ensemble",
     "GRU4Rec",

@@ -5,8 +5,7 @@ averaged. Nothing is learned. Molar's alignment joins an ID model and a content 
 this joins them at the end, at no cost.
 """
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,13 +13,17 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from vlmrec.core.errors import ConfigError
-from vlmrec.core.files import atomic_folder
-from vlmrec.core.protocols import PersonalRanker, Ranker
+from vlmrec.core.protocols import Ranker
 from vlmrec.core.random import Streams
-from vlmrec.core.tensors import latest
 from vlmrec.models.spec import CatalogShape, ModelSpec, Recommender, Stage, TrainingData
-from vlmrec.models.stored import StoredModel, load_model, load_stage, require_same_split
+from vlmrec.models.stored import (
+    StoredModel,
+    copy_run,
+    load_model,
+    load_stage,
+    require_same_split,
+    scores_of,
+)
 
 _MEMBERS = "members"
 
@@ -109,25 +112,8 @@ class EnsembleRecommender(Recommender):
         """Copies the members' run folders, so that this one stands alone."""
         names: list[str] = []
         for number, run in enumerate(self.spec.runs):
-            place = folder / _MEMBERS / str(number)
-            if Path(run).resolve() == place.resolve():
-                raise ConfigError(f"The ensemble in '{folder}' cannot be its own member.")
-            with atomic_folder(place, overwrite=True) as temporary:
-                shutil.copytree(run, temporary, dirs_exist_ok=True, ignore=_what_ranks_not(run))
-            names += [str(one.relative_to(folder)) for one in place.rglob("*") if one.is_file()]
+            names += copy_run(run, folder, f"{_MEMBERS}/{number}")
         return names
-
-
-def _what_ranks_not(run: str) -> Callable[[str, list[str]], set[str]]:
-    """Returns which files of a run folder need not be copied: logs, report, checkpoints."""
-
-    def ignored(folder: str, names: list[str]) -> set[str]:
-        if Path(folder) != Path(run):
-            return set()
-        logs = ("report.html", "metrics.jsonl", "config.json", "checkpoint-", "events.")
-        return {name for name in names if name.startswith(logs)}
-
-    return ignored
 
 
 class EnsembleRanker:
@@ -166,12 +152,7 @@ class EnsembleRanker:
         """Returns the same for users ``[B]``, for members that know users."""
         total = torch.zeros(len(histories), self.n_items, device=self.device)
         for one, weight in zip(self._members, self._weights, strict=True):
-            read = latest(histories, one.max_len)
-            if isinstance(one, PersonalRanker):
-                queries = one.encode_users(read, users)
-            else:
-                queries = one.encode(read)
-            scores = one.score(queries, 1, self.n_items + 1)
+            scores = scores_of(one, histories, users)[:, : self.n_items]
             spread, mean = torch.std_mean(scores, dim=1, keepdim=True, correction=0)
             total += weight * (scores - mean) / spread.clamp_min(1e-9)
         return total

@@ -34,14 +34,19 @@ class IdTeacher:
         self._table = stored.item_vectors
 
     @classmethod
-    def load(cls, folder: str, *, joint: bool) -> "IdTeacher":
+    def load(cls, option: str, folder: str, *, joint: bool) -> "IdTeacher":
         """Returns the teacher of a run folder.
+
+        Args:
+            option: Which option named the folder, for messages.
+            folder: The run folder.
+            joint: Whether it goes on learning.
 
         Raises:
             ArtifactError: The folder holds no finished run, or a file is damaged.
             ConfigError: It is no run of an ID model.
         """
-        return cls(load_stage("alignment.teacher", folder, TEACHERS), joint=joint)
+        return cls(load_stage(option, folder, TEACHERS), joint=joint)
 
     @property
     def width(self) -> int:

@@ -23,7 +23,7 @@ from vlmrec.models.mean_ranker import MeanRanker
 from vlmrec.models.mirm_lessons import lessons_of, misled
 from vlmrec.models.mirm_tasks import TASKS, Example, make_examples
 from vlmrec.models.mirm_templates import CUR_ITEM
-from vlmrec.models.spec import Recommender, TrainingData
+from vlmrec.models.spec import TrainingData
 from vlmrec.vlm.gradient_cache import encode_in_chunks
 from vlmrec.vlm.loading import load_vlm
 from vlmrec.vlm.model import VisionLanguageModel
@@ -227,7 +227,7 @@ class ItemModel(CatalogModel):
         self.eval()
         return MeanRanker(self.reader.changed(changes).everything().flat(), self.max_len)
 
-    def with_items(self, catalog: Catalog) -> tuple[Recommender, Tensor]:
+    def with_items(self, catalog: Catalog) -> "tuple[ItemModel, Tensor]":
         """Returns a model that also reads the items of `catalog`, and their vectors."""
         self.eval()
         fields = self.spec.text_fields or catalog.default_text_fields()

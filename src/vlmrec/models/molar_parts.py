@@ -1,4 +1,4 @@
-"""What a run folder of Molar holds besides its own weights: the item model and the body."""
+"""What a run folder of Molar or HLLM holds besides own weights: the item model and the body."""
 
 from pathlib import Path
 

@@ -1,42 +1,35 @@
 """Molar's second stage at work: item vectors, a user model over them, and an ID teacher."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vlmrec.core.columns import PADDING_ID
-from vlmrec.core.content_change import ContentChange
-from vlmrec.core.errors import ConfigError
 from vlmrec.core.protocols import BatchSource, LossSum, TrainingBatch
 from vlmrec.core.random import Streams
-from vlmrec.data.catalog import Catalog
 from vlmrec.data.negatives import UniformNegatives
 from vlmrec.data.prefix_batches import PrefixBatches
 from vlmrec.items.vector_table import VECTORS
 from vlmrec.models.body_users import BodyUsers
 from vlmrec.models.item_model import ItemModel
+from vlmrec.models.item_reading import ItemReadingRecommender
 from vlmrec.models.molar_items import MolarItems
-from vlmrec.models.molar_parts import read_parts, write_parts
+from vlmrec.models.molar_parts import read_parts
 from vlmrec.models.post_alignment import PostAlignment
-from vlmrec.models.sequence import SequenceRanker, SequenceRecommender
 from vlmrec.models.spec import TrainingData
 from vlmrec.models.stored import StoredModel, load_stage, require_same_split
 from vlmrec.scoring import Scorer
 from vlmrec.vlm.loading import load_vlm
-from vlmrec.vlm.tuning import apply_tuning, merge_lora
+from vlmrec.vlm.tuning import apply_tuning
 
 if TYPE_CHECKING:
     from vlmrec.models.molar import Molar
 
-_PARTS = ("_item_model.", "items.vlm.", "users.vlm.", "alignment.")
-"""Weights that are stored as checkpoints of their own, or needed in training only."""
 
-
-class MolarRecommender(SequenceRecommender):
+class MolarRecommender(ItemReadingRecommender):
     """Satisfies `Trainable`, `Monitored` and `Multimodal` of `vlmrec.core.protocols`.
 
     Args:
@@ -46,6 +39,8 @@ class MolarRecommender(SequenceRecommender):
         scorer: Makes queries and keys.
         n_items: Number of items I.
     """
+
+    weights_apart: ClassVar[tuple[str, ...]] = (*ItemReadingRecommender.weights_apart, "alignment.")
 
     def __init__(
         self, spec: "Molar", items: MolarItems, users: nn.Module, scorer: Scorer, n_items: int
@@ -59,27 +54,15 @@ class MolarRecommender(SequenceRecommender):
             max_len=spec.max_len,
         )
         self.spec = spec
+        self._item_model = None
         self._mirm: StoredModel | None = None
-        self._item_model: ItemModel | None = None
         self.alignment: PostAlignment | None = None
         self._signals: dict[str, list[float]] = {}
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """What is read of an item."""
-        return self.item_model.modalities
 
     @property
     def vectors(self) -> MolarItems:
         """The item encoder, by its kind."""
         return cast("MolarItems", self.items)
-
-    @property
-    def item_model(self) -> ItemModel:
-        """What item vectors are made by."""
-        if self._item_model is None:
-            raise ValueError("The model has no item model yet: call initialise first.")
-        return self._item_model
 
     def initialise(self, streams: Streams, device: torch.device) -> None:
         """Draws what is new, and loads the item model, the body and the teacher."""
@@ -111,13 +94,9 @@ class MolarRecommender(SequenceRecommender):
         self.vectors.follow(model.reader)
 
     def _take_body(self, body: BodyUsers) -> None:
-        wanted, given = body.vlm.width, self.vectors.adapter.out_features
-        if wanted != given:
-            raise ConfigError(
-                f"The body reads vectors of {wanted} dimensions, item vectors have {given}.",
-                f"Set dim={wanted}, or leave backbone out to take the item model's.",
-            )
-        self.users = body
+        width = self.vectors.adapter.out_features
+        fix = f"Set dim={body.vlm.width}, or leave backbone out to take the item model's."
+        self.take_body(body, width, fix)
 
     def prepare(self, training: TrainingData) -> None:
         """Takes in item vectors; refuses earlier stages that were trained on other rows."""
@@ -198,53 +177,11 @@ class MolarRecommender(SequenceRecommender):
         found, self._signals = self._signals, {}
         return {name: sum(values) / len(values) for name, values in found.items()}
 
-    @torch.no_grad()
-    def ranker_with(self, changes: Mapping[str, ContentChange]) -> SequenceRanker:
-        """Returns a frozen view in which items show other content than their own."""
-        self.eval()
-        raw = self.item_model.reader.changed(changes).everything().flat()
-        return self._view(self.vectors.place(raw.to(self.pool.device)))
-
-    def settle(self) -> None:
-        """Merges LoRA into item model and body."""
-        merge_lora(self.item_model.reader.vlm)
-        if isinstance(self.users, BodyUsers):
-            merge_lora(self.users.vlm)
-
-    @torch.no_grad()
-    def with_items(self, catalog: Catalog) -> "tuple[MolarRecommender, Tensor]":
-        """Returns the model and the vectors ``[n, D]`` of new items."""
-        self.eval()
-        grown, raw = self.item_model.with_items(catalog)
-        added = self.vectors.place(raw.to(self.pool.device)).cpu()
-        return self._with_item_model(grown), added
-
-    def _with_item_model(self, item_model: object) -> "MolarRecommender":
+    def with_item_model(self, item_model: ItemModel) -> "MolarRecommender":
         """Returns a model that shares all but the item model."""
-        spec = self.spec
-        model = MolarRecommender(spec, self.vectors, self.users, self.scorer, self.n_items)
-        if not isinstance(item_model, ItemModel):
-            raise TypeError(f"{type(item_model).__name__} is no item model.")
+        model = MolarRecommender(self.spec, self.vectors, self.users, self.scorer, self.n_items)
         model._item_model = item_model
-        return model.eval()
-
-    def own_weights(self) -> dict[str, Tensor]:
-        """Returns what is neither a checkpoint of its own nor needed in training only."""
-        return {k: v for k, v in self.state_dict().items() if not k.startswith(_PARTS)}
-
-    def take_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Takes in what `own_weights` gave.
-
-        Raises:
-            RuntimeError: They do not fit.
-        """
-        whole = {k: v for k, v in self.state_dict().items() if k.startswith(_PARTS)}
-        self.load_state_dict({**whole, **weights})
-
-    def write_parts(self, folder: Path) -> list[str]:
-        """Writes the item model with words and pictures, and the body."""
-        body = self.users.vlm if isinstance(self.users, BodyUsers) else None
-        return write_parts(self.item_model, body, folder)
+        return model
 
     def restore_parts(self, folder: Path) -> None:
         """Takes in what `write_parts` wrote.

@@ -28,7 +28,7 @@ class PostAlignment(nn.Module):
     def __init__(self, spec: "Alignment", width: int, streams: Streams) -> None:
         super().__init__()
         self.spec = spec
-        self._teacher = IdTeacher.load(spec.teacher, joint=spec.joint)
+        self._teacher = IdTeacher.load("alignment.teacher", spec.teacher, joint=spec.joint)
         if spec.joint:
             self.teacher = self._teacher.model  # among the weights that learn
         generator = streams.torch("to teacher")

@@ -6,7 +6,7 @@ published gains fail to beat (arXiv 2309.07602); blocks are post-norm with GELU;
 at a random place of the history, so that positions count from the window's first item.
 """
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from pydantic import Field
 
@@ -16,11 +16,13 @@ from vlmrec.models.spec import CatalogShape, ModelSpec
 from vlmrec.models.vector_start import VectorStart
 from vlmrec.objectives import AnyObjective, FullCrossEntropy
 from vlmrec.scoring import Scorer, ScoringConfig
-from vlmrec.users.transformer import CausalTransformer, Norm
+from vlmrec.users.transformer import CausalTransformer, ItemTransformer, Norm
+
+AnyTransformer = TypeVar("AnyTransformer", bound=ItemTransformer)
 
 
 class SelfAttentive(ModelSpec):
-    """Base of specifications with a causal transformer as user encoder."""
+    """Base of specifications with a transformer as user encoder."""
 
     dim: int = Field(default=64, ge=1)
     """Width D of item vectors and states."""
@@ -47,16 +49,28 @@ class SelfAttentive(ModelSpec):
         Raises:
             ConfigError: `n_heads` does not divide `dim`.
         """
+        return self.transformer(CausalTransformer, self.max_len)
+
+    def transformer(self, kind: type[AnyTransformer], places: int) -> AnyTransformer:
+        """Returns a transformer of these options.
+
+        Args:
+            kind: What its states may see.
+            places: Longest sequence that it reads.
+
+        Raises:
+            ConfigError: `n_heads` does not divide `dim`.
+        """
         if self.dim % self.n_heads:
             raise ConfigError(
                 f"Option 'dim' was given {self.dim}, which {self.n_heads} heads do not divide.",
                 "Choose dim as a multiple of n_heads.",
             )
-        return CausalTransformer(
+        return kind(
             dim=self.dim,
             n_layers=self.n_layers,
             n_heads=self.n_heads,
-            max_len=self.max_len,
+            max_len=places,
             dropout=self.dropout,
             hidden=self.hidden,
             norm=self.norm,

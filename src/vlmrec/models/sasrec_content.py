@@ -8,27 +8,24 @@ modalities are averaged over what an item has instead of concatenated, so that a
 picture is scored on the right scale.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from vlmrec.items.content_tower import ContentTower
+from vlmrec.models.frozen_content import FrozenContent
 from vlmrec.models.sasrec import SelfAttentive
 from vlmrec.models.sequence import SequenceRecommender
 from vlmrec.models.spec import CatalogShape
 from vlmrec.scoring import Scorer
 
 
-class SASRecContent(SelfAttentive):
+class SASRecContent(FrozenContent, SelfAttentive):
     """Projected frozen text and picture vectors under a causal transformer."""
 
     name: ClassVar[str] = "sasrec-content"
     summary: ClassVar[str] = "projected frozen text and picture vectors under a transformer"
 
-    text: str | None = "compact"
-    """Text encoder: "compact", a local folder, a hub id, a vector file, or null for none."""
-    image: str | None = "compact"
-    """Picture encoder: the same choices."""
     use_ids: bool = False
     """Add a learned vector for each training item; then new items have content only."""
     content_hidden: int = Field(default=128, ge=1)
@@ -36,23 +33,10 @@ class SASRecContent(SelfAttentive):
     content_dropout: float = Field(default=0.1, ge=0, lt=1)
     """On that hidden layer."""
 
-    @model_validator(mode="after")
-    def _need_content(self) -> "SASRecContent":
-        if self.text is None and self.image is None:
-            raise ValueError("text and image are both off; at least one is needed")
-        return self
-
-    def content(self) -> dict[str, str]:
-        """Returns which frozen vectors are needed: modality -> encoder or vector file."""
-        chosen = {"text": self.text, "image": self.image}
-        return {name: encoder for name, encoder in chosen.items() if encoder is not None}
-
-    def alone(self, modality: str) -> "SASRecContent | None":
+    def alone(self, modality: str) -> Self | None:
         """Returns the same model reading one modality only; None if it does not read it."""
-        if modality not in self.content():
-            return None
-        others = {name: None for name in self.content() if name != modality}
-        return self.model_copy(update={**others, "use_ids": False})
+        alone = super().alone(modality)
+        return None if alone is None else alone.model_copy(update={"use_ids": False})
 
     def build(self, shape: CatalogShape) -> SequenceRecommender:
         """Returns the model with weights not yet drawn."""

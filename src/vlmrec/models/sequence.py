@@ -22,6 +22,7 @@ from vlmrec.items.vector_table import VectorTable
 from vlmrec.models.spec import Recommender, TrainingData
 from vlmrec.objectives import AnyObjective
 from vlmrec.scoring import Scorer
+from vlmrec.users.transformer import ItemTransformer
 
 
 class SequenceRecommender(Recommender):
@@ -78,6 +79,7 @@ class SequenceRecommender(Recommender):
             training_items: ``[P] int64`` internal ids.
         """
         self.pool = torch.as_tensor(training_items).to(self.pool.device)
+        self.objective = self.objective.over(len(self.pool))
         place = torch.full((self.n_items + 1,), -1, device=self.pool.device)
         place[self.pool] = torch.arange(len(self.pool), device=self.pool.device)
         self.place = place
@@ -168,17 +170,23 @@ class SequenceRecommender(Recommender):
         Returns:
             ``[B, D]``; zero after an empty history, except what a personal user encoder knows.
         """
-        if table is None:  # each distinct item is encoded once
-            ids, rows = items.unique(return_inverse=True)
-            vectors = F.embedding(rows, self.items(ids))  # [B, T, D]
-        else:
-            vectors = F.embedding(items, table)
         mask = items != PADDING_ID  # [B, T]
-        states = self._states(vectors, mask, users)
+        vectors = self._vectors_of(items, table)
         length = mask.sum(dim=1)  # [B]
-        row = torch.arange(len(items), device=items.device)
-        last = states[row, (length - 1).clamp_min(0)]  # [B, D]
+        place = (length - 1).clamp_min(0)
+        if isinstance(self.users, ItemTransformer):
+            last = self.users(vectors, mask, place)  # [B, D]
+        else:
+            states = self._states(vectors, mask, users)
+            last = states[torch.arange(len(items), device=items.device), place]
         return last if self.personal else last.masked_fill((length == 0)[:, None], 0.0)
+
+    def _vectors_of(self, items: Tensor, table: Tensor | None) -> Tensor:
+        """Returns ``[B, T, D]``, from the table or, each distinct item once, from the encoder."""
+        if table is not None:
+            return F.embedding(items, table)
+        ids, rows = items.unique(return_inverse=True)
+        return F.embedding(rows, self.items(ids))
 
     @torch.no_grad()
     def item_table(self) -> Tensor:

@@ -1,16 +1,20 @@
 """A trained model from its run folder, for whoever goes on with it."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 from torch import Tensor
 
 from vlmrec.bundle import RUN, is_complete, read_bundle, run_identity
 from vlmrec.core.errors import ArtifactError, ConfigError
-from vlmrec.core.protocols import Ranker
+from vlmrec.core.files import atomic_folder
+from vlmrec.core.protocols import PersonalRanker, Ranker
+from vlmrec.core.tensors import latest
 from vlmrec.models.spec import CatalogShape, ModelSpec, Recommender, Stage
 
 
@@ -121,3 +125,54 @@ def require_same_split(option: str, folder: str, stored: StoredModel, fingerprin
             "what it learned from may be tested here.",
             "Train it on the same dataset with the same --split.",
         )
+
+
+@torch.no_grad()
+def scores_of(ranker: Ranker, histories: Tensor, users: Tensor) -> Tensor:
+    """Returns a ranker's scores ``[B, I]`` of all items.
+
+    Args:
+        ranker: Reads its latest `max_len` items.
+        histories: ``[B, T] int64``, right-padded.
+        users: ``[B] int64``, for rankers that know users.
+    """
+    read = latest(histories, ranker.max_len).to(ranker.device)
+    if isinstance(ranker, PersonalRanker):
+        queries = ranker.encode_users(read, users.to(ranker.device))
+    else:
+        queries = ranker.encode(read)
+    return ranker.score(queries, 1, ranker.n_items + 1)
+
+
+def copy_run(run: str, folder: Path, place: str) -> list[str]:
+    """Copies what ranks of a run folder into another one, which then stands alone.
+
+    Args:
+        run: The run folder to copy.
+        folder: The run folder that builds on it.
+        place: Where in it.
+
+    Returns:
+        The names of the copied files, relative to `folder`.
+
+    Raises:
+        ConfigError: A run would be copied onto itself.
+    """
+    target = folder / place
+    if Path(run).resolve() == target.resolve():
+        raise ConfigError(f"The run in '{folder}' cannot be a part of itself.")
+    with atomic_folder(target, overwrite=True) as temporary:
+        shutil.copytree(run, temporary, dirs_exist_ok=True, ignore=_what_ranks_not(run))
+    return [str(one.relative_to(folder)) for one in target.rglob("*") if one.is_file()]
+
+
+def _what_ranks_not(run: str) -> Callable[[str, list[str]], set[str]]:
+    """Returns which files of a run folder need not be copied: logs, report, checkpoints."""
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        if Path(folder) != Path(run):
+            return set()
+        logs = ("report.html", "metrics.jsonl", "config.json", "checkpoint-", "events.")
+        return {name for name in names if name.startswith(logs)}
+
+    return ignored

@@ -14,6 +14,7 @@ from vlmrec.objectives.bce import BinaryCrossEntropy
 from vlmrec.objectives.bpr import BayesianPersonalizedRanking
 from vlmrec.objectives.branch_scores import BranchScores
 from vlmrec.objectives.crtr import Crtr
+from vlmrec.objectives.gbce import GeneralizedBinaryCrossEntropy
 from vlmrec.objectives.gradient_modulation import GradientModulation
 from vlmrec.objectives.info_nce import InfoNce
 from vlmrec.objectives.modality_dropout import ModalityDropout
@@ -23,7 +24,11 @@ from vlmrec.objectives.unimodal_heads import UnimodalHeads
 from vlmrec.objectives.wpcl import Wpcl
 
 AnyObjective = Annotated[
-    FullCrossEntropy | SampledSoftmax | BinaryCrossEntropy | BayesianPersonalizedRanking,
+    FullCrossEntropy
+    | SampledSoftmax
+    | GeneralizedBinaryCrossEntropy
+    | BinaryCrossEntropy
+    | BayesianPersonalizedRanking,
     Field(discriminator="kind"),
 ]
 """Every loss that a next-item model can be trained with, told apart by ``kind``."""
@@ -35,6 +40,7 @@ __all__ = [
     "BranchScores",
     "Crtr",
     "FullCrossEntropy",
+    "GeneralizedBinaryCrossEntropy",
     "GradientModulation",
     "InfoNce",
     "ModalityDropout",

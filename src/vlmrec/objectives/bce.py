@@ -6,12 +6,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlmrec.core.config import StrictConfig
 from vlmrec.core.protocols import LossSum
+from vlmrec.objectives.next_item import NextItemLoss
 from vlmrec.objectives.sampled_softmax import negative_scores
 
 
-class BinaryCrossEntropy(StrictConfig):
+class BinaryCrossEntropy(NextItemLoss):
     """The target should score above 0, each of N negatives below.
 
     Kang & McAuley (2018, arXiv 1808.09781, Equation 6) use N = 1. More negatives are averaged,

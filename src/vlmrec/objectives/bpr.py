@@ -6,12 +6,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlmrec.core.config import StrictConfig
 from vlmrec.core.protocols import LossSum
+from vlmrec.objectives.next_item import NextItemLoss
 from vlmrec.objectives.sampled_softmax import negative_scores
 
 
-class BayesianPersonalizedRanking(StrictConfig):
+class BayesianPersonalizedRanking(NextItemLoss):
     """Logistic loss of the difference between the target's and a negative's score.
 
     Rendle et al. (UAI 2009, arXiv 1205.2618); S-BPR of FPMC (WWW 2010, Equation 15) is the same

@@ -7,11 +7,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlmrec.core.config import StrictConfig
 from vlmrec.core.protocols import LossSum
+from vlmrec.objectives.next_item import NextItemLoss
 
 
-class SampledSoftmax(StrictConfig):
+class SampledSoftmax(NextItemLoss):
     """Cross-entropy over the target and N uniform negatives.
 
     Costs N / I of the full cross-entropy. One shared set of negatives a batch is a matrix
@@ -23,6 +23,9 @@ class SampledSoftmax(StrictConfig):
     """Negatives N."""
     shared_negatives: bool = True
     """One set a batch (fast), or one a position."""
+    skip_similar: float | None = Field(default=None, gt=-1, lt=1)
+    """A negative whose cosine with the target is larger does not count: it may be the same
+    product twice. None = all count."""
 
     def __call__(
         self, queries: Tensor, keys: Tensor, targets: Tensor, negatives: Tensor | None
@@ -37,33 +40,49 @@ class SampledSoftmax(StrictConfig):
         """
         if negatives is None:
             raise ValueError("SampledSoftmax needs negatives.")
-        total = sampled_softmax_sum(queries, keys, targets, negatives)
+        total = sampled_softmax_sum(queries, keys, targets, negatives, self.skip_similar)
         return LossSum(total, len(targets))
 
 
 def sampled_softmax_sum(
-    queries: Tensor, keys: Tensor, targets: Tensor, negatives: Tensor
+    queries: Tensor,
+    keys: Tensor,
+    targets: Tensor,
+    negatives: Tensor,
+    skip_similar: float | None = None,
 ) -> Tensor:
     """Returns ``sum_m -log(e^{s+} / (e^{s+} + sum_n e^{s_n}))`` as a scalar.
 
-    A negative that is the target itself does not count as one.
+    A negative that is the target itself does not count as one. Leaving out those that resemble
+    it is from HLLM (Chen et al., 2024, arXiv 2409.12740), whose code does so above .99.
 
     Args:
         queries: ``[M, D] float``.
         keys: ``[P, D] float``.
         targets: ``[M] int64`` rows of `keys`.
         negatives: ``[N]`` (shared) or ``[M, N] int64`` rows of `keys`.
+        skip_similar: Cosine with the target's key above which a negative does not count.
     """
     positive = (queries * keys[targets]).sum(dim=-1, keepdim=True)  # [M, 1]
     negative = negative_scores(queries, keys, negatives)  # [M, N]
-    negative = negative.masked_fill(negatives == targets[:, None], float("-inf"))
+    skipped = negatives == targets[:, None]  # [M, N]
+    if skip_similar is not None:
+        unit = F.normalize(keys.detach(), dim=-1)
+        skipped = skipped | (negative_scores(unit[targets], unit, negatives) > skip_similar)
+    negative = negative.masked_fill(skipped, float("-inf"))
     logits = torch.cat([positive, negative], dim=1)  # [M, 1 + N]
     goal = torch.zeros_like(targets)
     return F.cross_entropy(logits, goal, reduction="sum")
 
 
 def negative_scores(queries: Tensor, keys: Tensor, negatives: Tensor) -> Tensor:
-    """Returns ``[M, N]`` scores of shared ``[N]`` or separate ``[M, N]`` negatives."""
+    """Returns ``[M, N]`` scores of shared ``[N]`` or separate ``[M, N]`` negatives.
+
+    Of separate ones either the keys are gathered, ``[M, N, D]``, or the scores out of those of
+    all keys, ``[M, P]``: whichever holds fewer numbers.
+    """
     if negatives.dim() == 1:
         return queries @ keys[negatives].T
+    if len(keys) <= negatives.shape[1] * keys.shape[1]:
+        return (queries @ keys.T).gather(1, negatives)
     return torch.einsum("md,mnd->mn", queries, keys[negatives])

@@ -16,15 +16,15 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from vlmrec.core.config import StrictConfig
 from vlmrec.core.protocols import LossSum
+from vlmrec.objectives.next_item import NextItemLoss
 
 _TILE_ELEMENTS = 1 << 21
 """8 MiB of float32 logits: about what the caches of a core hold."""
 _TILE_COLUMNS = 1 << 15
 
 
-class FullCrossEntropy(StrictConfig):
+class FullCrossEntropy(NextItemLoss):
     """Softmax cross-entropy of the target among all training items.
 
     Klenitskiy & Vasilev (2023, arXiv 2309.07602) show that SASRec with this loss beats most

@@ -49,6 +49,9 @@ class RecommenderContract:
     """Of the shared run; at too high a one a pretrained part may forget to tell items apart."""
     learns_histories: ClassVar[bool] = True
     """Whether the loss is one over histories; not so for models that are taught items."""
+    causal: ClassVar[bool] = True
+    """Whether the loss of a place sees nothing behind it; not so for models that fill gaps from
+    both sides, whose own tests show that they do not read what they are asked for."""
     stored_endings: ClassVar[frozenset[str]] = frozenset({".safetensors", ".json", ".parquet"})
     """What kinds of files a run folder may hold."""
     folder: ClassVar[Path]
@@ -91,7 +94,7 @@ class RecommenderContract:
     def test_a_changed_item_changes_nothing_before_it(self) -> None:
         """Causality: the loss of earlier positions does not see later items, but itself."""
         model = self._learner()
-        if model is None:
+        if model is None or not self.causal:
             return
         length = min(_T, self.run.model.max_len)
         before = random_rows(4, length, self.run.model.ranker().n_items, seed=1)

@@ -53,7 +53,7 @@ class VisionLanguageModel(nn.Module):
         self._pictures = PictureEncoder(family, options.pictures_per_batch)
         self._template = template
         longest = min(options.max_tokens or family.usual_tokens, family.max_positions)
-        self.layout = PromptLayout(family, template, longest, self._special_id)
+        self.layout = PromptLayout(family, template, longest, self.special_id)
         self.to(device)
 
     @property
@@ -281,9 +281,15 @@ class VisionLanguageModel(nn.Module):
             order += batch
         return in_order(parts, order)
 
-    def states(self, batch: PromptBatch) -> Tensor:
-        """Returns the last hidden states ``[B, T, D]`` of collated prompts."""
-        embeddings = self.learned.embed(batch.ids, self.family.word_embeddings)
+    def states(self, batch: PromptBatch, embeddings: Tensor | None = None) -> Tensor:
+        """Returns the last hidden states ``[B, T, D]`` of collated prompts.
+
+        Args:
+            batch: Tokens, masks and pictures.
+            embeddings: ``[B, T, D]`` in place of those of the tokens.
+        """
+        if embeddings is None:
+            embeddings = self.learned.embed(batch.ids, self.family.word_embeddings)
         if self.options.dtype == "mixed":  # which does not know float16, as caches store it
             features = [VisualFeatures(one.values.float(), one.shape) for one in batch.features]
             batch = replace(batch, features=features)
@@ -312,7 +318,12 @@ class VisionLanguageModel(nn.Module):
         learned = self.learned.id_of(name)
         return self.family.token_id(name) if learned is None else learned
 
-    def _special_id(self, name: str) -> int:
+    def special_id(self, name: str) -> int:
+        """Returns the token id of a special token, one learned here or of the tokenizer's own.
+
+        Raises:
+            ConfigError: There is no such token.
+        """
         found = self._known_special(name)
         if found is None:
             known = [*self.learned.names, *self.family.special_names()]
