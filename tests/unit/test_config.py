@@ -10,7 +10,11 @@ from vlmrec.pipeline.aligning import AlignOptions
 from vlmrec.scoring import ScoringConfig
 from vlmrec.train.options import TrainOptions
 
-NEEDED = {"molar": {"mirm": "runs/mirm"}, "ensemble": {"runs": ["runs/a", "runs/b"]}}
+NEEDED = {
+    "molar": {"mirm": "runs/mirm"},
+    "collm": {"cf": "runs/sasrec"},
+    "ensemble": {"runs": ["runs/a", "runs/b"]},
+}
 
 
 @pytest.mark.parametrize("kind", MODELS.values())
@@ -38,7 +42,10 @@ def test_an_unknown_nested_option_names_the_nearest():
         ({"dim": "wide"}, r"Option 'dim' for a test was given 'wide': .*valid integer"),
         ({"dim": 0}, r"Option 'dim' for a test was given 0: .*greater than or equal to 1"),
         ({"dropout": 1.0}, r"Option 'dropout' .* less than 1"),
-        ({"objective": {"kind": "hinge"}}, r"'cross-entropy', 'sampled-softmax', 'bce', 'bpr'"),
+        (
+            {"objective": {"kind": "hinge"}},
+            r"'cross-entropy', 'sampled-softmax', 'gbce', 'bce', 'bpr'",
+        ),
         ({"norm": "middle"}, r"'post' or 'pre'"),
     ],
 )
@@ -55,6 +62,8 @@ def test_nested_options_are_laid_over_the_default_of_their_option():
     assert AlignOptions.parse({"train": {"epochs": 2}}, "a test").train.batch_size == 128
     tasks = Mirm.parse({"tasks": {"behaviour": {"n_examples": 3}}}, "a test").tasks
     assert (tasks.behaviour.n_examples, tasks.behaviour.weight) == (3, 1.0)
+    molar = Molar.parse({"mirm": "runs/mirm", "objective": {"n_negatives": 3}}, "a test")
+    assert (molar.objective.kind, molar.objective.n_negatives) == ("bce", 3)
 
 
 def test_another_kind_starts_from_its_own_defaults():

@@ -53,8 +53,9 @@ def _laid_over(default: object, value: object) -> object:
         return given
     over = {key: _laid_over(getattr(default, key, None), one) for key, one in given.items()}
     # Only what the default itself was given: the rest is its class's anyway, and some options
-    # ask which were named.
-    return {**default.model_dump(exclude_unset=True), **over}
+    # ask which were named. Its kind stands for its class.
+    tag = {} if kind is None else {"kind": kind}
+    return {**default.model_dump(exclude_unset=True), **tag, **over}
 
 
 def _explain(error: ValidationError, config: type[BaseModel], where: str) -> tuple[str, str]:
