@@ -77,7 +77,8 @@ class ClozeUsers(nn.Module):
         if not bool(hidden[:, -1].any()):
             vectors, mask, hidden = vectors[:, :-1], mask[:, :-1], hidden[:, :-1]
         read = torch.where(hidden.unsqueeze(-1), self.mask_vector, vectors)
-        if bool((hidden.sum(dim=1) == 1).all()):  # as in recommending
+        # In training, other rows of the batch must not decide how dropout masks are drawn.
+        if not self.training and bool((hidden.sum(dim=1) == 1).all()):
             states = self.transformer(read, mask | hidden, hidden.int().argmax(dim=1))  # [B, D]
         else:
             states = self.transformer(read, mask | hidden)[hidden]  # [M, D]
