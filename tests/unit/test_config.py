@@ -7,6 +7,7 @@ from vlmrec.core.config import merge, parse_assignments, read_config_file
 from vlmrec.core.errors import ConfigError
 from vlmrec.models import MODELS, Mirm, Molar, SASRec, SASRecContent, VLM2Rec
 from vlmrec.pipeline.aligning import AlignOptions
+from vlmrec.pipeline.estimating import EstimateOptions
 from vlmrec.scoring import ScoringConfig
 from vlmrec.train.options import TrainOptions
 
@@ -64,6 +65,8 @@ def test_nested_options_are_laid_over_the_default_of_their_option():
     assert (tasks.behaviour.n_examples, tasks.behaviour.weight) == (3, 1.0)
     molar = Molar.parse({"mirm": "runs/mirm", "objective": {"n_negatives": 3}}, "a test")
     assert (molar.objective.kind, molar.objective.n_negatives) == ("bce", 3)
+    tuning = EstimateOptions.parse({"tuning": {"rank": 3}}, "a test").tuning
+    assert tuning.model_fields_set == {"rank"}
 
 
 def test_another_kind_starts_from_its_own_defaults():

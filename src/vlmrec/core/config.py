@@ -53,9 +53,15 @@ def _laid_over(default: object, value: object) -> object:
         return given
     over = {key: _laid_over(getattr(default, key, None), one) for key, one in given.items()}
     # Only what the default itself was given: the rest is its class's anyway, and some options
-    # ask which were named. Its kind stands for its class.
-    tag = {} if kind is None else {"kind": kind}
-    return {**default.model_dump(exclude_unset=True), **tag, **over}
+    # ask which were named.
+    return {**_class_tag(default), **default.model_dump(exclude_unset=True), **over}
+
+
+def _class_tag(options: StrictConfig) -> dict[str, str]:
+    """Returns the `kind` that tells the class apart in a union, where it has no other."""
+    field = type(options).model_fields.get("kind")
+    kinds: tuple[str, ...] = () if field is None else get_args(field.annotation)
+    return {"kind": kinds[0]} if len(kinds) == 1 else {}
 
 
 def _explain(error: ValidationError, config: type[BaseModel], where: str) -> tuple[str, str]:
