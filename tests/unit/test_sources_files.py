@@ -159,9 +159,12 @@ def test_pictures_by_id_by_path_and_without(tmp_path):
         "007": "007.jpg",
         "7": "sub/seven.png",
     }
+    assert dict(raw.items.select("item_id", "image_url").drop_nulls().iter_rows()) == {
+        "n2": "https://x.org/a.jpg"
+    }
     assert raw.images == folder
     for sentence in (
-        "dropped 1 image URL: nothing is downloaded",
+        "kept 1 image URL in column 'image_url': nothing is downloaded",
         "dropped 2 image paths without a file in 'pics': 'gone.png', '../log.csv'",
         "dropped 1 picture that cannot be opened: 'a b.jpg'",
         "dropped 1 picture in 'pics' of no known item: 'stray.webp'",

@@ -1,90 +1,41 @@
 """`vlmrec prepare`: raw files -> dataset folder, and what was dropped on the way and why."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from vlmrec.core.files import refuse_existing, sha256_of
-from vlmrec.data.cleaning import CleaningOptions, RepeatsRule, clean
-from vlmrec.data.dataset import Dataset
-from vlmrec.data.notes import Note
+from vlmrec.cli.preparing import (
+    READING,
+    AsJson,
+    DropInvalid,
+    Encoding,
+    MinHistory,
+    MinItem,
+    MinRating,
+    MinUser,
+    Out,
+    Overwrite,
+    Repeats,
+    Separator,
+    report_console,
+    write_dataset,
+)
+from vlmrec.core.files import refuse_existing
+from vlmrec.data.cleaning import CleaningOptions
 from vlmrec.data.sources.columns_guess import ColumnNames
 from vlmrec.data.sources.files import FileSource, read_files
-from vlmrec.data.sources.raw_tables import RawTables
 from vlmrec.data.sources.sequence_lines import read_sequences
 
-if TYPE_CHECKING:
-    from rich.console import Console
+_COLUMNS = "Columns"
 
-_CLEANING, _COLUMNS, _READING = "What is left out", "Columns", "Reading"
-
-Out = Annotated[Path, typer.Option("--out", "-o", help="Dataset folder to write.")]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the dataset folder where it exists.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-MinUser = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        help="Drop users with fewer events; with --min-item again and again until both hold.",
-        rich_help_panel=_CLEANING,
-    ),
-]
-MinItem = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        help="Drop items with fewer events, from the catalogue too.",
-        rich_help_panel=_CLEANING,
-    ),
-]
-MinHistory = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        help="Drop users with fewer events; leave-one-out needs 3.",
-        rich_help_panel=_CLEANING,
-    ),
-]
-Repeats = Annotated[
-    RepeatsRule,
-    typer.Option(
-        help="Of several events of one user with one item, which to keep (keep = all).",
-        rich_help_panel=_CLEANING,
-    ),
-]
-MinRating = Annotated[
-    float | None,
-    typer.Option(help="Drop interactions with a lower rating.", rich_help_panel=_CLEANING),
-]
-DropInvalid = Annotated[
-    bool,
-    typer.Option(
-        "--drop-invalid",
-        help="Drop rows without id or readable time (and count them) instead of stopping.",
-        rich_help_panel=_CLEANING,
-    ),
-]
-Encoding = Annotated[
-    str | None,
-    typer.Option(help="Encoding of text files; default: found out.", rich_help_panel=_READING),
-]
-Separator = Annotated[
-    str | None,
-    typer.Option(help="Separator of text files; default: found out.", rich_help_panel=_READING),
-]
 LogFiles = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--interactions", help="A file that holds interactions.", rich_help_panel=_READING
-    ),
+    typer.Option("--interactions", help="A file that holds interactions.", rich_help_panel=READING),
 ]
 ItemFiles = Annotated[
     list[Path] | None,
-    typer.Option("--items", help="A file that holds items.", rich_help_panel=_READING),
+    typer.Option("--items", help="A file that holds items.", rich_help_panel=READING),
 ]
 UserColumn = Annotated[str | None, typer.Option(help="The users.", rich_help_panel=_COLUMNS)]
 ItemColumn = Annotated[str | None, typer.Option(help="The items.", rich_help_panel=_COLUMNS)]
@@ -173,8 +124,7 @@ def prepare_files(
         min_item=min_item,
         min_history=min_history,
     )
-    files = [*source.paths, *source.interactions, *source.items]
-    _write("files", files, read_files(source), cleaning, out, overwrite, as_json)
+    write_dataset("files", read_files(source), cleaning, out, overwrite, as_json)
 
 
 def prepare_sequences(
@@ -197,7 +147,7 @@ def prepare_sequences(
         repeats=repeats, min_user=min_user, min_item=min_item, min_history=min_history
     )
     raw = read_sequences(path, encoding)
-    _write("sequences", [path], raw, cleaning, out, overwrite, as_json)
+    write_dataset("sequences", raw, cleaning, out, overwrite, as_json)
 
 
 def prepare_two_tastes(
@@ -217,7 +167,7 @@ def prepare_two_tastes(
 
     refuse_existing(out, overwrite=overwrite)
     dataset = make_two_tastes(out, seed, overwrite=overwrite)
-    console = _console()
+    console = report_console()
     console.print(
         f"[bold]{escape(str(out))}[/]: {dataset.n_users:,} users, {dataset.n_items:,} items, each "
         "with a title and a picture."
@@ -225,55 +175,3 @@ def prepare_two_tastes(
     command = f"vlmrec train vlm2rec --data {out} --set backbone={out / TOY}"
     recipe = "recipes/two-tastes/vlm2rec.yaml"
     console.print(f"Train on it with: {escape(command)} --config {recipe}")
-
-
-def _write(
-    kind: str,
-    files: list[Path],
-    raw: RawTables,
-    cleaning: CleaningOptions,
-    out: Path,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
-    tables = clean(raw, cleaning)
-    del raw
-    source: dict[str, Any] = {
-        "kind": kind,
-        "files": [
-            {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
-            for path in files
-        ],
-        "cleaning": cleaning.model_dump(),
-        "notes": [note.as_dict() for note in tables.notes],
-    }
-    dataset = Dataset.from_frames(tables.interactions, tables.items, tables.images)
-    saved = dataset.save(out, overwrite=overwrite, source=source)
-    if as_json:
-        typer.echo(json.dumps({"folder": str(out), **saved.manifest}, indent=2))
-        return
-    _print_report(saved, out, tables.notes)
-
-
-def _print_report(dataset: Dataset, out: Path, notes: tuple[Note, ...]) -> None:
-    from rich.markup import escape
-
-    styles = {"took": "cyan", "changed": "blue", "kept": "green", "dropped": "yellow"}
-    console = _console()
-    for note in notes:
-        style = styles.get(note.kind, "bold red")
-        console.print(f"[{style}]{note.kind:>8}[/]  {escape(note.sentence)}")
-    counts = dataset.manifest["counts"]
-    console.print(
-        f"\n[bold]{escape(str(out))}[/]: {counts['users']:,} users, {counts['items']:,} items, "
-        f"{counts['interactions']:,} interactions; {counts['items_with_text']:,} items with text, "
-        f"{counts['items_with_image']:,} with a picture."
-    )
-    console.print(f"Look at it with: vlmrec inspect {escape(str(out))}")
-
-
-def _console() -> "Console":
-    """Returns where reports go: long lines are not broken, numbers not coloured."""
-    from rich.console import Console
-
-    return Console(soft_wrap=True, highlight=False)

@@ -8,6 +8,7 @@ EVENT = "event"
 TITLE = "title"
 DESCRIPTION = "description"
 IMAGE = "image"
+IMAGE_URL = "image_url"
 SCORE = "score"
 RANK = "rank"
 

@@ -74,7 +74,8 @@ def read_files(source: FileSource) -> RawTables:
     strangers = ids.join(items.select(ITEM_ID), on=ITEM_ID, how="anti", maintain_order="left")
     pictures = attach_pictures(pl.concat([items, strangers], how="diagonal"), source.images, beside)
     notes = (*log_notes, *item_notes, *pictures.notes, *_compare(ids, items, strangers))
-    return RawTables(interactions, pictures.items, pictures.root, notes)
+    files = (*source.paths, *source.interactions, *source.items)
+    return RawTables(interactions, pictures.items, pictures.root, notes, files)
 
 
 def read_item_file(path: Path) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from vlmrec.core.columns import IMAGE, ITEM_ID
+from vlmrec.core.columns import IMAGE, IMAGE_URL, ITEM_ID
 from vlmrec.core.errors import DataError
 from vlmrec.data.catalog import PICTURE_SUFFIXES, match_pictures
 from vlmrec.data.notes import Note, amount, some
@@ -46,7 +46,7 @@ def attach_pictures(items: pl.DataFrame, folder: Path | None, beside: Path | Non
     notes: list[Note] = []
     if folder is not None:
         _check_folder(folder)
-    items = items.with_columns(_as_paths(items, notes))
+    items = items.with_columns(_paths_and_urls(items, notes))
     if items[IMAGE].null_count() < items.height or folder is not None:
         root = folder if folder is not None else beside
     else:
@@ -76,10 +76,11 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _as_paths(items: pl.DataFrame, notes: list[Note]) -> pl.Series:
+def _paths_and_urls(items: pl.DataFrame, notes: list[Note]) -> list[pl.Series]:
+    """Returns the column of paths, and where there are addresses in it the column of those."""
     nothing = pl.Series(IMAGE, [None], dtype=pl.String).new_from_index(0, items.height)
     if IMAGE not in items.columns:
-        return nothing
+        return [nothing]
     column = items[IMAGE]
     if isinstance(column.dtype, pl.List):
         column = column.list.first()
@@ -88,18 +89,21 @@ def _as_paths(items: pl.DataFrame, notes: list[Note]) -> pl.Series:
         if count:
             sentence = f"{amount(count, 'image entry', 'image entries')} that are no paths."
             notes.append(Note("dropped", count, sentence))
-        return nothing
+        return [nothing]
     text = column.str.strip_chars()
-    urls = text.str.contains(r"^[a-zA-Z][a-zA-Z0-9+.-]+://").fill_null(value=False)
-    if urls.any():
-        sentence = (
-            f"{amount(int(urls.sum()), 'image URL')}: nothing is downloaded; fetch the pictures "
-            "and give their folder with --images."
-        )
-        notes.append(Note("dropped", int(urls.sum()), sentence))
-    frame = pl.DataFrame({"text": text, "keep": ~urls})
-    kept = pl.when(pl.col("keep") & (pl.col("text") != "")).then("text")
-    return frame.select(kept.alias(IMAGE)).to_series()
+    is_url = text.str.contains(r"^[a-zA-Z][a-zA-Z0-9+.-]+://").fill_null(value=False)
+    frame = pl.DataFrame({"text": text, "is_url": is_url})
+    path = pl.when(~pl.col("is_url") & (pl.col("text") != "")).then("text").alias(IMAGE)
+    if not is_url.any():
+        return [frame.select(path).to_series()]
+    known = pl.lit(None) if IMAGE_URL not in items.columns else items[IMAGE_URL]
+    url = pl.when("is_url").then("text").otherwise(known).alias(IMAGE_URL)
+    sentence = (
+        f"{amount(int(is_url.sum()), 'image URL')} in column '{IMAGE_URL}': nothing is downloaded "
+        "here, vlmrec fetch-images does that."
+    )
+    notes.append(Note("kept", int(is_url.sum()), sentence))
+    return list(frame.select(path, url))
 
 
 def _relative(items: pl.DataFrame, root: Path, notes: list[Note]) -> pl.DataFrame:

@@ -19,9 +19,11 @@ class RawTables:
             ``image`` (path relative to `images`, or null). One row an id.
         images: The folder that image paths are relative to, or None without pictures.
         notes: How the source was understood and what was left out.
+        files: What was read, pictures apart.
     """
 
     interactions: pl.DataFrame
     items: pl.DataFrame
     images: Path | None
     notes: tuple[Note, ...]
+    files: tuple[Path, ...] = ()

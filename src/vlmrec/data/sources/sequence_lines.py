@@ -76,4 +76,4 @@ def read_sequences(path: Path, encoding: str | None = None) -> RawTables:
         notes.append(Note("dropped", int(lonely.sum()), sentence))
     if n_blank:
         notes.append(Note("dropped", n_blank, f"{amount(n_blank, 'blank line')}."))
-    return RawTables(events, items, None, tuple(notes))
+    return RawTables(events, items, None, tuple(notes), (path,))
