@@ -24,6 +24,7 @@ dataset: toy
 seeds: [0, 1]
 metrics: [NDCG@10, Recall@5]
 filtered_metrics: [NDCG@10]
+sampled_metrics: [NDCG@10]
 train: {epochs: 2, batch_size: 8, device: cpu}
 stages:
   ids: {model: sasrec, set: {dim: 8, hidden: 16, n_layers: 1, max_len: 6}}
@@ -115,6 +116,9 @@ def test_figures_are_those_of_the_runs(finished):
     filtered = [ndcg.per_case(one["rank_filtered"].to_numpy()).mean() for one in tables]
     assert row.found.estimates["NDCG@10 filtered"].mean == pytest.approx(np.mean(filtered))
     assert np.mean(filtered) > per_user.mean()
+    # The toy has fewer than 100 items, so that all unseen ones compete.
+    sampled = row.found.estimates["NDCG@10 of 100 sampled"].mean
+    assert sampled == pytest.approx(np.mean(filtered), abs=0.005)
     base = found.rows[0]
     assert base.differences is None
     gap = row.found.estimates["NDCG@10"].mean - base.found.estimates["NDCG@10"].mean
@@ -134,10 +138,11 @@ def test_a_stage_that_is_also_a_row_is_trained_once(finished):
     assert record["spec"]["vectors"] == str((finished.folder / run.needs["ids"].name).resolve())
 
 
-def test_text_markdown_and_json_say_the_same(finished, tmp_path):
+def test_text_markdown_latex_and_json_say_the_same(finished, tmp_path):
     found = finished.compare()
     write_comparison(found, tmp_path)
-    text, page = ((tmp_path / name).read_text() for name in ("table.txt", "table.md"))
+    names = ("table.txt", "table.md", "table.tex")
+    text, page, latex = ((tmp_path / name).read_text() for name in names)
     stored = json.loads((tmp_path / "comparison.json").read_text())
     assert stored == json.loads(json.dumps(found.to_json()))
     for row in stored["rows"]:
@@ -147,11 +152,19 @@ def test_text_markdown_and_json_say_the_same(finished, tmp_path):
             assert f"{one['mean']:.4f}" in lines[0]
             assert f"{one['low']:.4f} to {one['high']:.4f}" in lines[1 + i]
             assert f"{one['low']:.4f} to {one['high']:.4f}" in page
+            assert f"{one['low']:.4f} to {one['high']:.4f}" in latex
             if row["difference"]:
-                assert f"{row['difference'][metric]['mean']:+.4f}" in lines[1 + i]
+                gap = row["difference"][metric]
+                assert f"{gap['mean']:+.4f}" in lines[1 + i]
+                assert f"{gap['effect_size']:+.2f}" in lines[1 + i]
+                p = gap["p_value_holm"]
+                assert lines[1 + i].endswith("<0.001" if p < 0.001 else f"{p:.3f}")
+                assert gap["p_value_holm"] >= gap["p_value"]
     best = max(stored["rows"], key=lambda row: row["metrics"]["NDCG@10"]["mean"])
     assert f"**{best['metrics']['NDCG@10']['mean']:.4f}**" in page
     assert f"{best['metrics']['NDCG@10']['mean']:.4f}*" in text
+    assert rf"\textbf{{{best['metrics']['NDCG@10']['mean']:.4f}}}" in latex
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\caption{") == page.count("\n| --- |")
     assert max(map(len, text.splitlines())) <= 100
     assert "full ranking of 23 items, seen items not filtered" in text.replace("\n  ", " ")
     assert "Loss of SASRec; Started: cross-entropy, full." in text
@@ -174,7 +187,7 @@ def test_published_numbers_stand_under_the_name_of_their_data(finished):
 def test_nothing_finished_is_a_table_of_dashes(tmp_path):
     table = Table(tmp_path)
     text = as_text(table.compare())
-    assert re.search(r"^  SASRec( +-){4} *$", text, re.MULTILINE)
+    assert re.search(r"^  SASRec( +-){5} *$", text, re.MULTILINE)
     assert table.compare().unfinished == 8
     table.train("Started")
     assert [one.runs != {} for one in table.compare().rows] == [False, False, True, True]
@@ -197,7 +210,7 @@ def test_a_damaged_run_is_found(tmp_path):
 
 
 def test_cold_items_among_each_other_and_among_all(tmp_path):
-    text = RECIPE.replace("dataset: toy", "dataset: toy\nsplit: cold-item")
+    text = RECIPE.replace("sampled_metrics: [NDCG@10]\n", "split: cold-item\n")
     table = Table(tmp_path, text, "cold_items")
     table.train("item-kNN")
     among_cold = table.compare()

@@ -6,7 +6,12 @@ from scipy import stats
 
 from vlmrec.core.errors import ConfigError
 from vlmrec.core.random import Streams
-from vlmrec.evaluation.significance import bootstrap_means, distinct_rows, paired_bootstrap
+from vlmrec.evaluation.significance import (
+    bootstrap_means,
+    distinct_rows,
+    holm,
+    paired_bootstrap,
+)
 
 
 def test_interval_agrees_with_scipy() -> None:
@@ -113,6 +118,30 @@ def test_paired_difference_of_equal_and_of_clearly_different_runs() -> None:
     assert apart.low > 0
 
 
+def test_cases_of_one_user_count_as_one_user() -> None:
+    rng = np.random.default_rng(1)
+    per_user = rng.normal(0.05, 0.3, 60)
+    users = np.repeat(np.arange(60), 20)
+    nothing = np.zeros(len(users))
+    kept = {"streams": Streams(0), "n_resamples": 4000}
+    alone = paired_bootstrap(np.zeros(60), per_user, **kept)
+    many = paired_bootstrap(nothing, per_user[users], users=users, **kept)
+    assert (many.mean, many.n) == (pytest.approx(alone.mean), 60)
+    assert many.effect_size == pytest.approx(alone.effect_size)
+    assert many.p_value == pytest.approx(alone.p_value, abs=0.02)
+    blind = paired_bootstrap(nothing, per_user[users], **kept)
+    assert blind.p_value < 0.01 < many.p_value  # cases taken for users pretend to know more
+
+
+def test_holm_against_the_definition() -> None:
+    values = [0.02, 0.001, 0.5, 0.011, 0.011]
+    ordered = sorted(values)
+    stepped = [min(1.0, (5 - rank) * value) for rank, value in enumerate(ordered)]
+    expected = {value: max(stepped[: rank + 1]) for rank, value in enumerate(ordered)}
+    assert holm(values) == pytest.approx([expected[value] for value in values])
+    assert holm([]) == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -126,5 +155,5 @@ def test_wrong_options(options: dict[str, float], message: str) -> None:
 
 
 def test_runs_with_different_users_cannot_be_paired() -> None:
-    with pytest.raises(ConfigError, match="compared user by user"):
+    with pytest.raises(ConfigError, match="compared case by case"):
         paired_bootstrap(np.ones(3), np.ones(4), streams=Streams(0))

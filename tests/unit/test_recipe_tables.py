@@ -78,6 +78,10 @@ def test_a_recipe_is_read(tmp_path):
             ("dataset: toy", "dataset: toy\nfilter_seen: true\nfiltered_metrics: [MRR@5]"),
             "'filtered_metrics' are columns beside unfiltered ones",
         ),
+        (
+            ("dataset: toy", "dataset: toy\nsplit: cold-item\nsampled_metrics: [MRR@5]"),
+            "'sampled_metrics' are drawn from the whole catalogue",
+        ),
         (("rows:", "rows: 3\nlayout:"), "'rows' of the recipe '.*' holds a int; a list was expe"),
         (("- {label: Base, like: base}", "- Base"), "Row '5' of the recipe .* holds a str"),
     ],

@@ -29,7 +29,7 @@ def compare(
     """Train the models of a recipe that are not finished, and compare all in one table.
 
     The same command continues after a kill. The table is also written to OUT/RECIPE/ as text,
-    Markdown and JSON.
+    Markdown, LaTeX and JSON.
     """
     from accelerate import PartialState
 

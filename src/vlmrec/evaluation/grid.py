@@ -1,4 +1,4 @@
-"""A table of numbers with groups of rows and blocks of columns, as text and as Markdown."""
+"""A table of numbers with groups of rows and blocks of columns: text, Markdown, LaTeX."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,6 +119,48 @@ class Grid:
             lines.append(_row([_escape(line.label), *map(_markdown, line.cells)]))
         return "\n".join(lines)
 
+    def to_latex(self) -> str:
+        r"""Returns the table for LaTeX with booktabs; the best is bold, the second underlined.
+
+        >>> line = Line("R&D", (Cell("0.50", 1),))
+        >>> print(Grid("model", (Block("ours", ("NDCG",)),), (line,)).to_latex())
+        \begin{tabular}{lr}
+        \toprule
+         & \multicolumn{1}{c}{ours} \\
+        \cmidrule(lr){2-2}
+        model & NDCG \\
+        \midrule
+        R\&D & \textbf{0.50} \\
+        \bottomrule
+        \end{tabular}
+        """
+        n = len(self._headings())
+        sides = "".join(("l" if block.words else "r") * len(block.columns) for block in self.blocks)
+        lines = [rf"\begin{{tabular}}{{l{sides}}}", r"\toprule", *self._latex_titles()]
+        lines += [_latex_row([self.corner, *self._headings()]), r"\midrule"]
+        group = ""
+        for line in self.lines:
+            if line.group and line.group != group:
+                heading = rf"\emph{{{latex_text(line.group)}}}"
+                lines.append(rf"\multicolumn{{{n + 1}}}{{l}}{{{heading}}} \\")
+            group = line.group
+            cells = " & ".join(map(_latex_cell, line.cells))
+            indent = r"\quad " if line.group else ""
+            lines.append(rf"{indent}{latex_text(line.label)} & {cells} \\")
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+    def _latex_titles(self) -> list[str]:
+        if not any(block.title for block in self.blocks):
+            return []
+        titles, rules, start = "", "", 2
+        for block in self.blocks:
+            n = len(block.columns)
+            titles += rf" & \multicolumn{{{n}}}{{c}}{{{latex_text(block.title)}}}"
+            if block.title:
+                rules += rf"\cmidrule(lr){{{start}-{start + n - 1}}}"
+            start += n
+        return [titles + r" \\", rules]
+
     def _headings(self) -> list[str]:
         return [heading for block in self.blocks for heading in block.columns]
 
@@ -171,3 +213,21 @@ def _markdown(cell: Cell) -> str:
 
 def _escape(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+_LATEX = str.maketrans({sign: f"\\{sign}" for sign in "&%$#_{}"})
+_LATEX_WORDS = str.maketrans({"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"})
+
+
+def latex_text(text: str) -> str:
+    """Returns words with the signs escaped that LaTeX reads as commands."""
+    return text.replace("\\", "/").translate(_LATEX).translate(_LATEX_WORDS)
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(map(latex_text, cells)) + r" \\"
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = latex_text(cell.text)
+    return {0: text, 1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}[cell.place]

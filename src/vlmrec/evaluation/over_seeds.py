@@ -9,9 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vlmrec.core.errors import ConfigError
 from vlmrec.core.random import Streams
-from vlmrec.evaluation.significance import Estimate, bootstrap_means
+from vlmrec.evaluation.significance import (
+    Estimate,
+    PairedDifference,
+    bootstrap_means,
+    paired_bootstrap,
+)
+
+_RESAMPLES = 5000  # corrected for many rows, a p-value may need to be small
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +67,7 @@ def paired_differences(
     second: Mapping[str, np.ndarray],
     *,
     users: np.ndarray | None = None,
-) -> dict[str, Estimate]:
+) -> dict[str, PairedDifference]:
     """Returns, for each column of `second`, by how much it exceeds that of `first`.
 
     Compared case by case, which is far sharper than two intervals beside each other.
@@ -74,15 +80,9 @@ def paired_differences(
     Raises:
         ConfigError: They have different numbers of cases.
     """
-    found: dict[str, Estimate] = {}
-    for name, two in second.items():
-        one = first[name]
-        if one.shape != two.shape:
-            raise ConfigError(
-                f"{len(one):,} cases were to be compared with {len(two):,} others.",
-                "Evaluate both on the same cases.",
-            )
-        (found[name],) = bootstrap_means(
-            (two - one)[:, None], streams=Streams(0), address=("paired",), users=users
+    return {
+        name: paired_bootstrap(
+            first[name], two, streams=Streams(0), users=users, n_resamples=_RESAMPLES
         )
-    return found
+        for name, two in second.items()
+    }

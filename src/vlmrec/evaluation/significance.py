@@ -1,7 +1,7 @@
 """How sure a mean over users is: percentile bootstrap, alone and paired."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,23 +28,20 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class PairedDifference:
-    """How two runs differ on the same users, second minus first.
+class PairedDifference(Estimate):
+    """How two runs differ on the same cases, second minus first.
 
     Attributes:
-        mean: The mean of the users' differences.
+        mean: The mean of the cases' differences.
         low: Lower end of its interval.
         high: Upper end of its interval.
         p_value: Two-sided, of the hypothesis that the mean difference is 0. Not corrected
-            for the number of comparisons made.
-        effect_size: The mean in units of the differences' standard deviation (Cohen's d_z).
-            With thousands of users nearly any gap is significant; this says if it matters.
+            for the number of comparisons made: see `holm`.
+        effect_size: The mean of the users' differences over their standard deviation (Cohen's
+            d_z). With thousands of users nearly any gap is significant; this says if it matters.
         n: Number of users.
     """
 
-    mean: float
-    low: float
-    high: float
     p_value: float
     effect_size: float
     n: int
@@ -150,10 +147,11 @@ def paired_bootstrap(
     second: np.ndarray,
     *,
     streams: Streams,
+    users: np.ndarray | None = None,
     n_resamples: int = 1000,
     confidence: float = 0.95,
 ) -> PairedDifference:
-    """Returns by how much `second` exceeds `first`, user by user.
+    """Returns by how much `second` exceeds `first`, case by case.
 
     The p-value is the share of resampled mean differences, moved so that their true mean is
     0, that are at least as far from 0 as the observed one; the observed one is counted among
@@ -161,24 +159,26 @@ def paired_bootstrap(
 
     Args:
         first: ``[n] float`` values of one run.
-        second: ``[n] float`` values of another run, the same users in the same order.
+        second: ``[n] float`` values of another run, the same cases in the same order.
         streams: Source of randomness.
+        users: ``[n] int`` whose case each is; None where every case is another user's.
         n_resamples: Number of bootstrap resamples.
         confidence: Probability content of the interval.
 
     Raises:
-        ConfigError: The runs do not have the same number of users, or have none.
+        ConfigError: The runs do not have the same number of cases, or have none.
     """
     _check(n_resamples, confidence)
     if first.shape != second.shape or first.ndim != 1 or len(first) == 0:
         raise ConfigError(
-            f"Two runs are compared user by user, but they have values of shape {first.shape} "
+            f"Two runs are compared case by case, but they have values of shape {first.shape} "
             f"and {second.shape}.",
             "Evaluate both on the same cases.",
         )
     differences = second.astype(np.float64) - first.astype(np.float64)
-    generator = streams.numpy("bootstrap", "paired")
-    resampled = _resampled_means(differences[:, None], generator, n_resamples)[:, 0]
+    sums = _sums_by_user(np.column_stack([differences, np.ones(len(differences))]), users)
+    drawn = _resampled_means(sums, streams.numpy("bootstrap", "paired"), n_resamples)
+    resampled = drawn[:, 0] / drawn[:, 1]
     mean = float(differences.mean())
     # The slack keeps a resample that equals the observed mean from being lost to rounding.
     slack = 1e-12 * float(np.abs(differences).max())
@@ -189,9 +189,26 @@ def paired_bootstrap(
         low=float(low),
         high=float(high),
         p_value=(as_far + 1) / (n_resamples + 1),
-        effect_size=_effect_size(differences),
-        n=len(differences),
+        effect_size=_effect_size(sums[:, 0] / sums[:, 1]),
+        n=len(sums),
     )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Returns p-values corrected for being several (Holm, 1979, step-down).
+
+    The chance that any true null hypothesis is rejected stays below the level at which the
+    corrected values are judged, whatever the dependence between them.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected
 
 
 def distinct_rows(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

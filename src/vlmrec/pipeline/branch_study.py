@@ -196,7 +196,7 @@ def format_study(rows: Sequence[StudyRow]) -> str:
     )
 
 
-def study_differences(rows: Sequence[StudyRow], base: str) -> dict[str, dict[str, Estimate]]:
+def study_differences(rows: Sequence[StudyRow], base: str) -> dict[str, Mapping[str, Estimate]]:
     """Returns, for each variant with the seeds of `base`, view -> by how much it exceeds `base`.
 
     Compared case by case, which is far sharper than two intervals beside each other.
@@ -206,7 +206,7 @@ def study_differences(rows: Sequence[StudyRow], base: str) -> dict[str, dict[str
         base: Name of the variant that the others are compared with.
     """
     plain = next((row for row in rows if row.variant == base), None)
-    found: dict[str, dict[str, Estimate]] = {}
+    found: dict[str, Mapping[str, Estimate]] = {}
     for row in rows:
         if plain is None or row.variant == base or row.seeds != plain.seeds:
             continue

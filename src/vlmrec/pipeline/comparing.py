@@ -9,7 +9,7 @@ from vlmrec.core.errors import VlmrecError
 from vlmrec.core.files import atomic_file, read_json_object, write_json
 from vlmrec.data.splits import Split
 from vlmrec.pipeline.comparison import Comparison
-from vlmrec.pipeline.comparison_page import as_markdown, as_text
+from vlmrec.pipeline.comparison_page import as_latex, as_markdown, as_text
 from vlmrec.pipeline.fit_once import fit_once
 from vlmrec.pipeline.planned_runs import Plan, PlannedRun
 
@@ -103,12 +103,16 @@ def format_duration(seconds: float) -> str:
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
-    """Writes ``table.txt``, ``table.md`` and ``comparison.json``, each whole or not at all.
+    """Writes ``table.txt``, ``.md``, ``.tex`` and ``comparison.json``, each whole or not at all.
 
     Raises:
         DataError: The folder is read-only or the disk is full.
     """
-    pages = {"table.txt": as_text(comparison), "table.md": as_markdown(comparison)}
+    pages = {
+        "table.txt": as_text(comparison),
+        "table.md": as_markdown(comparison),
+        "table.tex": as_latex(comparison),
+    }
     for name, text in pages.items():
         with atomic_file(folder / name) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from vlmrec.core.columns import ITEM_ID, RANK, USER_ID
 from vlmrec.core.errors import ArtifactError
 from vlmrec.data.splits import Split
 from vlmrec.evaluation.evaluator import RANK_FILTERED
-from vlmrec.evaluation.metrics import parse_metrics
+from vlmrec.evaluation.metrics import parse_metric
 from vlmrec.evaluation.over_seeds import OverSeeds, over_seeds, paired_differences
-from vlmrec.evaluation.significance import Estimate
+from vlmrec.evaluation.sampled import n_unseen, sampled_metric
+from vlmrec.evaluation.significance import Estimate, PairedDifference, holm
 from vlmrec.pipeline.evaluation import RANK_AMONG_ALL
 from vlmrec.pipeline.planned_runs import Plan, PlannedRun
-from vlmrec.pipeline.recipes import Recipe, Row
+from vlmrec.pipeline.recipes import N_SAMPLED, Recipe, Row
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,7 @@ class ComparedRow:
         found: Means with intervals; None where no seed is finished.
         differences: Metric -> by how much the row exceeds the baseline; None for the baseline
             itself, and where not the same seeds of both are finished.
+        p_values: Metric -> that of the difference, corrected for the number of rows (Holm).
         loss: What was minimised.
         max_len: Longest history that the model reads; None where it has no such limit.
         seconds_per_epoch: Mean over seeds; None for models that are counted.
@@ -41,7 +43,8 @@ class ComparedRow:
     row: Row
     runs: Mapping[int, str]
     found: OverSeeds | None = None
-    differences: Mapping[str, Estimate] | None = None
+    differences: Mapping[str, PairedDifference] | None = None
+    p_values: Mapping[str, float] = field(default_factory=dict[str, float])
     loss: str = ""
     max_len: int | None = None
     seconds_per_epoch: float | None = None
@@ -65,7 +68,17 @@ class ComparedRow:
             "model": self.row.model,
             "runs": {str(seed): name for seed, name in self.runs.items()},
             "metrics": metrics,
-            "difference": None if gaps is None else {k: _numbers(v) for k, v in gaps.items()},
+            "difference": None
+            if gaps is None
+            else {
+                name: {
+                    **_numbers(gap),
+                    "p_value": gap.p_value,
+                    "p_value_holm": self.p_values[name],
+                    "effect_size": gap.effect_size,
+                }
+                for name, gap in gaps.items()
+            },
             "published": self.row.published,
             "loss": self.loss,
             "max_len": self.max_len,
@@ -86,6 +99,7 @@ class Comparison:
         rows: In the order of the recipe.
         protocol: How test cases are ranked, in words; empty where nothing is finished.
         n_users: Whose cases were ranked.
+        preparation: What was left out of the raw data, in words.
     """
 
     recipe: Recipe
@@ -95,6 +109,7 @@ class Comparison:
     rows: tuple[ComparedRow, ...]
     protocol: str = ""
     n_users: int = 0
+    preparation: str = ""
 
     @property
     def unfinished(self) -> int:
@@ -112,6 +127,7 @@ class Comparison:
             "filter_seen": recipe.filter_seen,
             "protocol": self.protocol,
             "n_users": self.n_users,
+            "preparation": self.preparation,
             "confidence": 0.95,
             "metrics": list(recipe.columns),
             "seeds": list(self.seeds),
@@ -143,7 +159,7 @@ def compare_finished(
     Raises:
         ArtifactError: A run is damaged, or runs were tested on different cases.
     """
-    reader = _Reader(recipe, folder)
+    reader = _Reader(recipe, split, folder)
     rows = [reader.row(row, plan.rows[row.label]) for row in recipe.rows]
     base = next(one for one in rows if one.row is recipe.baseline)
     return Comparison(
@@ -151,17 +167,35 @@ def compare_finished(
         dataset=dataset,
         fingerprints={"dataset": split.dataset.fingerprint, "split": split.fingerprint},
         seeds=tuple(seeds),
-        rows=tuple(_against(base, one, reader.users) for one in rows),
+        rows=_corrected([_against(base, one, reader.users) for one in rows]),
         protocol=reader.protocol,
         n_users=0 if reader.users is None else len(np.unique(reader.users)),
+        preparation=_preparation(split.dataset.manifest),
     )
+
+
+def _preparation(manifest: Mapping[str, Any]) -> str:
+    """Returns which events were left out before splitting, as far as the folder knows."""
+    cleaning = manifest.get("source", {}).get("cleaning")
+    if cleaning is None:
+        return ""
+    users = max(cleaning["min_user"], cleaning["min_history"])
+    told = [f"users with at least {users} events"]
+    if cleaning["min_item"] > 1:
+        told.append(f"items with at least {cleaning['min_item']} (a core, taken before the split)")
+    if cleaning["min_rating"] is not None:
+        told.append(f"ratings of at least {cleaning['min_rating']:g}")
+    if cleaning["repeats"] != "keep":
+        told.append(f"the {cleaning['repeats']} of repeated events")
+    return "kept were " + ", ".join(told)
 
 
 class _Reader:
     """Reads run folders, and watches that all were tested on the same cases."""
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
+    def __init__(self, recipe: Recipe, split: Split, folder: Path) -> None:
         self._recipe = recipe
+        self._n_unseen = n_unseen(split.test, split.dataset.n_items)
         self._folder = folder
         self._cases: pl.DataFrame | None = None
         self.users: np.ndarray | None = None
@@ -211,13 +245,22 @@ class _Reader:
         column = RANK if recipe.cases == "test" else RANK_AMONG_ALL
         wanted = [(column, name) for name in recipe.metrics]
         wanted += [(RANK_FILTERED, name) for name in recipe.filtered_metrics]
-        for missing in {name for name, _ in wanted} - set(table.columns):
+        needed = {name for name, _ in wanted} | (
+            {RANK_FILTERED} if recipe.sampled_metrics else set()
+        )
+        for missing in needed - set(table.columns):
             raise ArtifactError(
                 f"A run in '{self._folder}' has no column '{missing}' in its test cases.",
                 "It was measured by an older version or another protocol: remove the runs, and "
                 "compare again.",
             )
-        found = [parse_metrics([name])[0].per_case(table[one].to_numpy()) for one, name in wanted]
+        found = [parse_metric(name).per_case(table[one].to_numpy()) for one, name in wanted]
+        if recipe.sampled_metrics:
+            ranks = table[RANK_FILTERED].to_numpy()
+            found += [
+                sampled_metric(parse_metric(name), ranks, self._n_unseen, N_SAMPLED)
+                for name in recipe.sampled_metrics
+            ]
         return np.column_stack(found)
 
 
@@ -228,6 +271,17 @@ def _against(base: ComparedRow, one: ComparedRow, users: np.ndarray | None) -> C
         return one
     gaps = paired_differences(base.found.cases, one.found.cases, users=users)
     return replace(one, differences=gaps)
+
+
+def _corrected(rows: list[ComparedRow]) -> tuple[ComparedRow, ...]:
+    """Returns the rows with p-values that bear in mind how many rows are compared."""
+    places = [i for i, one in enumerate(rows) if one.differences is not None]
+    found: list[dict[str, float]] = [{} for _ in rows]
+    gaps = [dict(rows[i].differences or {}) for i in places]
+    for name in gaps[0] if gaps else ():
+        for i, value in zip(places, holm([gap[name].p_value for gap in gaps]), strict=True):
+            found[i][name] = value
+    return tuple(replace(one, p_values=values) for one, values in zip(rows, found, strict=True))
 
 
 def _numbers(one: Estimate) -> dict[str, float | None]:

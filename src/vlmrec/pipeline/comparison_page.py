@@ -4,10 +4,11 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vlmrec.evaluation.grid import Block, Cell, Grid, Line
+from vlmrec.evaluation.grid import Block, Cell, Grid, Line, latex_text
 from vlmrec.evaluation.significance import Estimate
 from vlmrec.evaluation.table import main_metric
 from vlmrec.pipeline.comparison import ComparedRow, Comparison
+from vlmrec.pipeline.recipes import N_SAMPLED
 
 _WIDTH = 100
 _NONE = Cell("-")
@@ -50,6 +51,27 @@ def as_markdown(comparison: Comparison) -> str:
         parts.append(section.grid.to_markdown())
         listed = [f"- {note}" for note in section.notes]
         parts += ["\n".join(listed)] if listed else []
+    return "\n\n".join(parts)
+
+
+def as_latex(comparison: Comparison) -> str:
+    """Returns every table of the page as a LaTeX float; needs the package booktabs."""
+    parts = [r"% \usepackage{booktabs}"]
+    for section in sections(comparison, "Bold: best; underlined: second best"):
+        caption = ". ".join(text for text in (comparison.recipe.title, section.heading) if text)
+        notes = " ".join(section.notes)
+        told = latex_text(f"{caption}. {notes}".strip())
+        parts.append(
+            "\n".join(
+                [
+                    r"\begin{table}",
+                    r"\centering",
+                    rf"\caption{{{told}}}",
+                    section.grid.to_latex(),
+                    r"\end{table}",
+                ]
+            )
+        )
     return "\n\n".join(parts)
 
 
@@ -107,11 +129,18 @@ def _about_means(comparison: Comparison, marks: str) -> str:
     filtered = ""
     if comparison.recipe.filtered_metrics:
         filtered = " Filtered: items of the history are left out of the ranking."
-    return f"{over} {_seeds(comparison.seeds)}. {marks}.{filtered}"
+    sampled = ""
+    if comparison.recipe.sampled_metrics:
+        sampled = (
+            f" Sampled: the target among {N_SAMPLED} random unseen items, which lifts every number "
+            "several times; compare such columns with papers that do the same, and nothing else."
+        )
+    return f"{over} {_seeds(comparison.seeds)}; 1 is perfect. {marks}.{filtered}{sampled}"
 
 
 def _about_data(comparison: Comparison) -> str:
-    protocol = f"; {comparison.protocol}" if comparison.protocol else ""
+    told = (comparison.protocol, comparison.preparation)
+    protocol = "".join(f"; {text}" for text in told if text)
     return (
         f"Data: {comparison.dataset} (fingerprint {comparison.fingerprints['dataset']}), "
         f"{comparison.recipe.split} split{protocol}."
@@ -120,9 +149,10 @@ def _about_data(comparison: Comparison) -> str:
 
 def _about_intervals(comparison: Comparison) -> str:
     return (
-        f"Intervals: bootstrap over {comparison.n_users:,} users of each user's mean over seeds. "
-        f"Differences from '{comparison.recipe.baseline.label}' are taken user by user; the "
-        "intervals are not corrected for the number of rows."
+        f"Intervals: bootstrap over {comparison.n_users:,} users of each user's mean over seeds, "
+        f"each for itself. Differences from '{comparison.recipe.baseline.label}' are taken case by "
+        "case. d: their mean over their standard deviation over users (.2 is small). p: two-sided, "
+        "corrected for the number of rows (Holm), each metric for itself."
     )
 
 
@@ -192,10 +222,12 @@ def _intervals(comparison: Comparison, metric: str) -> Grid:
     ]
     if len(rows) > 1:
         base = comparison.recipe.baseline.label
-        blocks.append(Block(f"against {base}", ("difference", "95 % interval")))
+        blocks.append(Block(f"against {base}", ("difference", "95 % interval", "d", "p")))
         gaps = [None if one.differences is None else one.differences[metric] for one in rows]
         columns.append([_number(None if gap is None else gap.mean, "+.4f") for gap in gaps])
         columns.append([_interval(gap, "+.4f") for gap in gaps])
+        columns.append([_number(None if gap is None else gap.effect_size, "+.2f") for gap in gaps])
+        columns.append([_p_value(one.p_values.get(metric)) for one in rows])
     return _grid(comparison, tuple(blocks), columns)
 
 
@@ -254,6 +286,10 @@ def _interval(one: Estimate | None, form: str = ".4f") -> Cell:
 
 def _number(value: float | None, form: str = ".4f") -> Cell:
     return _NONE if value is None else Cell(f"{value:{form}}")
+
+
+def _p_value(value: float | None) -> Cell:
+    return Cell("<0.001") if value is not None and value < 0.001 else _number(value, ".3f")
 
 
 def _paper(one: ComparedRow, dataset: str) -> dict[str, float]:

@@ -59,6 +59,10 @@ class Row(Trained):
         }
 
 
+N_SAMPLED = 100
+"""Random items that the target competes with in `sampled_metrics`."""
+
+
 class Layout(StrictConfig):
     """How the table looks."""
 
@@ -93,6 +97,9 @@ class Recipe(StrictConfig):
     """Columns, in the order of the table."""
     filtered_metrics: tuple[str, ...] = ()
     """More columns behind those: the same cases with items of the history left out."""
+    sampled_metrics: tuple[str, ...] = ()
+    """More columns: the target among 100 random unseen items, as many papers measure. Far higher
+    than full ranking; for comparison with those papers only."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each row is trained with each of them."""
     train: Options = Field(default_factory=dict[str, Any])
@@ -104,7 +111,7 @@ class Recipe(StrictConfig):
     layout: Layout = Layout()
     """How the table looks."""
 
-    @field_validator("metrics", "filtered_metrics")
+    @field_validator("metrics", "filtered_metrics", "sampled_metrics")
     @classmethod
     def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(metric.name for metric in parse_metrics(names)) if names else ()
@@ -112,7 +119,9 @@ class Recipe(StrictConfig):
     @property
     def columns(self) -> tuple[str, ...]:
         """What the table shows of each row."""
-        return (*self.metrics, *(f"{name} filtered" for name in self.filtered_metrics))
+        filtered = (f"{name} filtered" for name in self.filtered_metrics)
+        sampled = (f"{name} of {N_SAMPLED} sampled" for name in self.sampled_metrics)
+        return (*self.metrics, *filtered, *sampled)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -127,25 +136,7 @@ class Recipe(StrictConfig):
                     "'seed' stands among the options of training in the recipe.",
                     "List all seeds in 'seeds'.",
                 )
-        if self.cases == "test_among_all" and self.split != "cold-item":
-            raise ConfigError(
-                f"'cases: test_among_all' was asked for with the split '{self.split}', which "
-                "ranks among all items anyway.",
-                "Leave 'cases' out, or use 'split: cold-item'.",
-            )
-        if self.filtered_metrics and (self.filter_seen or self.cases != "test"):
-            raise ConfigError(
-                "'filtered_metrics' are columns beside unfiltered ones of 'cases: test'.",
-                "Leave out 'filter_seen' and 'cases', or 'filtered_metrics'.",
-            )
-        shown = self.layout.intervals
-        if shown is not None:
-            for name in shown:
-                if name not in self.columns:
-                    raise ConfigError(
-                        f"'layout.intervals' names '{name}', which is no column.",
-                        nearest(name, self.columns),
-                    )
+        _require_columns(self)
         return self
 
     @property
@@ -154,14 +145,55 @@ class Recipe(StrictConfig):
         return next((row for row in self.rows if row.baseline), self.rows[0])
 
 
+def _require_columns(recipe: Recipe) -> None:
+    """Raises ConfigError where columns do not go with the protocol."""
+    if recipe.cases == "test_among_all" and recipe.split != "cold-item":
+        raise ConfigError(
+            f"'cases: test_among_all' was asked for with the split '{recipe.split}', which "
+            "ranks among all items anyway.",
+            "Leave 'cases' out, or use 'split: cold-item'.",
+        )
+    for key in ("filtered_metrics", "sampled_metrics"):
+        if getattr(recipe, key) and (recipe.filter_seen or recipe.cases != "test"):
+            raise ConfigError(
+                f"'{key}' are columns beside unfiltered ones of 'cases: test'.",
+                f"Leave out 'filter_seen' and 'cases', or '{key}'.",
+            )
+    if recipe.sampled_metrics and recipe.split == "cold-item":
+        raise ConfigError(
+            "'sampled_metrics' are drawn from the whole catalogue, but a cold-item split ranks "
+            "cold items alone.",
+            "Leave out 'sampled_metrics'.",
+        )
+    shown = recipe.layout.intervals
+    if shown is not None:
+        for name in shown:
+            if name not in recipe.columns:
+                raise ConfigError(
+                    f"'layout.intervals' names '{name}', which is no column.",
+                    nearest(name, recipe.columns),
+                )
+
+
 def read_recipe(path: Path) -> Recipe:
     """Returns the recipe in a file.
 
     Raises:
         ConfigError: The file cannot be read, or something in it is unknown, missing or wrong.
     """
-    given = read_config_file(path)
-    where = f"recipe '{path}'"
+    return recipe_of(read_config_file(path), f"recipe '{path}'")
+
+
+def recipe_of(given: Options, where: str) -> Recipe:
+    """Returns the recipe that a mapping describes, as it stands in a file.
+
+    Args:
+        given: Keys and values.
+        where: What it is called in messages.
+
+    Raises:
+        ConfigError: Something in it is unknown, missing or wrong.
+    """
     if "rows" not in given:
         raise ConfigError(
             f"The {where} has no 'rows': it is no comparison.",
