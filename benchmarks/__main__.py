@@ -13,6 +13,7 @@ from pathlib import Path
 SCRIPTS = (
     "evaluation",
     "loading",
+    "preparing",
     "training_step",
     "vlm",
     "vlm2rec",

@@ -38,7 +38,8 @@ from vlmrec.models.molar_items import MolarItems
 from vlmrec.models.molar_recommender import MolarRecommender
 from vlmrec.models.spec import Recommender, TrainingData
 from vlmrec.pipeline.content import gather_content
-from vlmrec.pipeline.fitting import fit, prepared_model
+from vlmrec.pipeline.fitting import fit
+from vlmrec.pipeline.learning import prepared_model
 from vlmrec.train.options import TrainOptions
 from vlmrec.vlm.model import VisionLanguageModel
 

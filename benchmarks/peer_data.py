@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.workers.handover import flat_events
 from vlmrec.data.dataset import Dataset
+from vlmrec.data.recbole_files import write_recbole
 from vlmrec.data.sources.sequence_lines import read_sequences
 from vlmrec.data.splits import Split
 
@@ -48,6 +50,21 @@ def arrays_of(split: Split) -> dict[str, np.ndarray]:
         arrays |= {f"{name}_start": part.start, f"{name}_stop": part.stop}
         arrays[f"{name}_users"] = part.users
     return arrays
+
+
+def write_events(arrays: dict[str, np.ndarray], folder: Path) -> None:
+    """Writes all events as RecBole's atomic files; the time is the place in the history.
+
+    Ids are the internal ones, so that items in results need no translation.
+    """
+    users, items, places = flat_events(arrays, "test")
+    last = arrays["test_stop"] - arrays["test_start"]
+    events = {
+        "user_id": np.concatenate([users, arrays["test_users"]]),
+        "item_id": np.concatenate([items, arrays["test_targets"]]),
+        "timestamp": np.concatenate([places, last]),
+    }
+    write_recbole(Dataset.from_frames(events), folder, overwrite=True)
 
 
 def folder_data(folder: Path) -> PeerData:

@@ -28,9 +28,10 @@ import numpy as np
 
 from benchmarks.machine import describe_machine
 from benchmarks.peer_comparison import NEAR, OURS, Run, compare, read_run
-from benchmarks.peer_data import PeerData, chosen_data, toy_data
+from benchmarks.peer_data import PeerData, chosen_data, toy_data, write_events
 from benchmarks.peer_environments import FOLDER, PEERS, peer_python
 from benchmarks.report import format_table, options_parser, result_path, write_result
+from benchmarks.workers.handover import EVENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDES = (OURS, *PEERS)
@@ -106,6 +107,7 @@ def measure(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "data.npz"
     np.savez(path, **data.arrays)
+    write_events(data.arrays, folder / EVENTS)
     settings = {**SETTINGS, **data.options, **(TOY if options.quick else {})}
     settings |= {"threads": options.threads, "max_seconds": options.max_seconds}
     if options.epochs is not None:

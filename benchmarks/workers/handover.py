@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+EVENTS = "events"  # folder of all events as atomic files, beside the folders of the runs
+
 
 def handed_over():
     """Returns what the command line names: arrays by name, options, folder for results."""

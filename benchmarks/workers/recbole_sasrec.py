@@ -1,7 +1,8 @@
 """Trains RecBole's SASRec and records time, validation and ranks.
 
 Run in RecBole's own environment, with the root of this repository as PYTHONPATH:
-``python -m benchmarks.workers.recbole_sasrec DATA.npz OPTIONS.json OUT_FOLDER``.
+``python -m benchmarks.workers.recbole_sasrec DATA.npz OPTIONS.json OUT_FOLDER``. The events lie
+beside OUT_FOLDER as atomic files, in the folder EVENTS.
 """
 
 import os
@@ -15,30 +16,13 @@ from recbole.model.sequential_recommender import SASRec
 from recbole.trainer import Trainer
 from recbole.utils import init_seed
 
-from benchmarks.workers.handover import handed_over, latest, targets_of_windows
+from benchmarks.workers.handover import EVENTS, handed_over, latest, targets_of_windows
 from benchmarks.workers.ranks import target_ranks
 from benchmarks.workers.run_log import RunLog
 
 USER, ITEM, TIME = "user_id", "item_id", "timestamp"
 UNKNOWN = -1e9  # score of items of the catalogue without any event, which RecBole never sees
 HIDDEN = 256
-
-
-def write_events(data, folder):
-    """Writes all events as RecBole's ``.inter`` file; the time is the place in the history."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{folder.name}.inter").open("w", encoding="ascii") as file:
-        file.write(f"{USER}:token\t{ITEM}:token\t{TIME}:float\n")
-        rows = zip(
-            data["test_users"],
-            data["test_start"],
-            data["test_stop"],
-            data["test_targets"],
-            strict=True,
-        )
-        for user, start, stop, target in rows:
-            for place, item in enumerate([*data["items"][start:stop], target]):
-                file.write(f"{user}\t{item}\t{place}\n")
 
 
 def configure(options, prefixes, folder):
@@ -54,7 +38,7 @@ def configure(options, prefixes, folder):
         dataset=folder.name,
         config_dict={
             "data_path": str(folder.parent),
-            "checkpoint_dir": str(folder.parent),
+            "checkpoint_dir": ".",
             "USER_ID_FIELD": USER,
             "ITEM_ID_FIELD": ITEM,
             "TIME_FIELD": TIME,
@@ -141,13 +125,11 @@ class Ranked:
 def run(data, options, out):
     """Trains with the given options and writes the record of the run."""
     torch.set_num_threads(options["threads"])
-    folder = out / "events"
-    write_events(data, folder)
     windows = targets_of_windows(data, options["max_len"])
     prefixes = round(options["batch_size"] * float(windows.mean()))
     log = RunLog("recbole", options, out)
     log.begin()
-    config = configure(options, prefixes, folder)
+    config = configure(options, prefixes, out.parent / EVENTS)
     init_seed(config["seed"], config["reproducibility"])
     loaders = data_preparation(config, create_dataset(config))
     model = SASRec(config, loaders[0].dataset)

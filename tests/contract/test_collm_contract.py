@@ -124,7 +124,7 @@ def test_hard_negatives_are_candidates_that_the_user_has_not_chosen(runs):
     split, _, run = runs
     spec = run.spec.model_copy(update={"negatives_from": "candidates", "n_candidates": 4})
     from vlmrec.core.random import Streams
-    from vlmrec.pipeline.fitting import prepared_model
+    from vlmrec.pipeline.learning import prepared_model
 
     model, data = prepared_model(spec, 0, split, {}, torch.device("cpu"))
     source = model.batches(data, Streams(0), batch_size=5, epochs=1)

@@ -17,7 +17,8 @@ from vlmrec.data.dataset import Dataset
 from vlmrec.data.row_batches import RowBatches
 from vlmrec.models import Mirm
 from vlmrec.models.mirm_tasks import MirmTasks, TaskOptions
-from vlmrec.pipeline.fitting import fit, prepared_model
+from vlmrec.pipeline.fitting import fit
+from vlmrec.pipeline.learning import prepared_model
 from vlmrec.train.options import TrainOptions
 from vlmrec.vlm.generating import generate
 from vlmrec.vlm.unigram_loss import unigram_loss

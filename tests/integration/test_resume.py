@@ -137,7 +137,7 @@ def test_an_interrupt_saves_the_step_and_goes_on_from_there(
 
 
 def test_an_interrupt_during_the_last_validation_is_heeded(monkeypatch, tmp_path, undisturbed):
-    from vlmrec.pipeline import fitting
+    from vlmrec.pipeline import learning
 
     split = small_dataset().leave_one_out()
     calls = []
@@ -148,9 +148,9 @@ def test_an_interrupt_during_the_last_validation_is_heeded(monkeypatch, tmp_path
             os.kill(os.getpid(), signal.SIGINT)
         return evaluate(*arguments, **options)
 
-    evaluate = fitting.evaluate_ranker
+    evaluate = learning.evaluate_ranker
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "evaluate_ranker", interrupted)
+        patch.setattr(learning, "evaluate_ranker", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit(SPEC, split, tmp_path / "run", options=OPTIONS, quiet=True)
     again = fit(SPEC, split, tmp_path / "run", options=OPTIONS, quiet=True)

@@ -14,7 +14,8 @@ from vlmrec.data.batches import NextItemBatches
 from vlmrec.data.dataset import Dataset
 from vlmrec.models import HLLM
 from vlmrec.pipeline.adding import add_items
-from vlmrec.pipeline.fitting import fit, prepared_model
+from vlmrec.pipeline.fitting import fit
+from vlmrec.pipeline.learning import prepared_model
 from vlmrec.pipeline.recommending import recommend
 from vlmrec.pipeline.run import Run
 from vlmrec.testing.comparing import same_weights

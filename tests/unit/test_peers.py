@@ -9,7 +9,7 @@ import pytest
 import torch
 from benchmarks import peers
 from benchmarks.peer_comparison import Run, compare, read_run
-from benchmarks.peer_data import arrays_of, toy_data
+from benchmarks.peer_data import arrays_of, toy_data, write_events
 from benchmarks.peer_environments import PEERS
 from benchmarks.workers.handover import flat_events, latest, targets_of_windows
 from benchmarks.workers.ranks import mean_ndcg, target_ranks
@@ -55,6 +55,16 @@ def test_arrays_hold_our_split() -> None:
     assert (padded.tolist(), lengths.tolist()) == ([[1, 2, 3], [1, 4, 3]], [3, 3])
     assert latest(arrays, "valid", 3)[0].tolist() == [[1, 2, 0], [2, 1, 4]]
     assert targets_of_windows(arrays, 50).tolist() == [1, 2]
+
+
+def test_recbole_gets_every_event_once_and_in_order(tmp_path: Path) -> None:
+    write_events(small_world(), tmp_path / "events")
+    lines = (tmp_path / "events" / "events.inter").read_text().splitlines()
+    assert lines[0] == "user_id:token\titem_id:token\ttimestamp:float"
+    events = [(1, item) for item in (1, 2, 3, 4)] + [(2, item) for item in (2, 1, 4, 3, 5)]
+    places = [0, 1, 2, 3, 0, 1, 2, 3, 4]
+    expected = [f"{user}\t{item}\t{k}" for (user, item), k in zip(events, places, strict=True)]
+    assert lines[1:] == expected
 
 
 def test_a_user_whom_one_side_could_not_test_is_refused() -> None:

@@ -64,6 +64,13 @@ def test_quotes_that_mean_inches(tmp_path):
     assert raw.items["price"].to_list()[:2] == [3, 4]
 
 
+def test_two_characters_between_fields_leave_quotes_alone(tmp_path):
+    text = f'u1::i"1::{T}\nu2::i2::{T}\n'
+    for encoding in (None, "latin-1"):
+        raw = read(write(tmp_path / "log.dat", text), encoding=encoding)
+        assert raw.interactions["item_id"].to_list() == ['i"1', "i2"]
+
+
 def test_ratings_without_header_stand_beside_the_time(tmp_path):
     path = write(tmp_path / "u.data", f"196\t242\t3\t{T}\n186\t302\t4\t{T}\n")
     assert read(path).interactions.rows() == [("196", "242", T, 3.0), ("186", "302", T, 4.0)]

@@ -26,10 +26,13 @@ def build_app() -> typer.Typer:
     from vlmrec.cli.embed import embed
     from vlmrec.cli.estimate import estimate
     from vlmrec.cli.evaluate import evaluate
+    from vlmrec.cli.export import export
+    from vlmrec.cli.fetch_images import fetch_images
     from vlmrec.cli.inspect import inspect
     from vlmrec.cli.prepare import build_prepare_app
     from vlmrec.cli.recommend import recommend
     from vlmrec.cli.train import train
+    from vlmrec.cli.tune import tune
 
     app = typer.Typer(
         name="vlmrec",
@@ -43,13 +46,16 @@ def build_app() -> typer.Typer:
     app.callback()(_options)
     app.command()(demo)
     app.add_typer(build_prepare_app(), name="prepare")
+    app.command("fetch-images")(fetch_images)
     app.command()(inspect)
+    app.command()(export)
     app.command()(embed)
     app.command()(align)
     app.command()(estimate)
     app.command()(train)
     app.command()(evaluate)
     app.command()(compare)
+    app.command()(tune)
     app.command()(diagnose)
     app.command()(recommend)
     app.command("add-items")(add_items)

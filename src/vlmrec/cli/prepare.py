@@ -5,19 +5,27 @@ from typing import Annotated
 
 import typer
 
+from vlmrec.cli.prepare_published import add_published
+from vlmrec.cli.prepare_recbole import prepare_recbole
 from vlmrec.cli.preparing import (
+    COLUMNS,
     READING,
     AsJson,
     DropInvalid,
     Encoding,
+    ItemColumn,
     MinHistory,
     MinItem,
     MinRating,
     MinUser,
     Out,
     Overwrite,
+    RatingColumn,
     Repeats,
     Separator,
+    TimeColumn,
+    TitleColumn,
+    UserColumn,
     report_console,
     write_dataset,
 )
@@ -27,8 +35,6 @@ from vlmrec.data.sources.columns_guess import ColumnNames
 from vlmrec.data.sources.files import FileSource, read_files
 from vlmrec.data.sources.sequence_lines import read_sequences
 
-_COLUMNS = "Columns"
-
 LogFiles = Annotated[
     list[Path] | None,
     typer.Option("--interactions", help="A file that holds interactions.", rich_help_panel=READING),
@@ -37,15 +43,11 @@ ItemFiles = Annotated[
     list[Path] | None,
     typer.Option("--items", help="A file that holds items.", rich_help_panel=READING),
 ]
-UserColumn = Annotated[str | None, typer.Option(help="The users.", rich_help_panel=_COLUMNS)]
-ItemColumn = Annotated[str | None, typer.Option(help="The items.", rich_help_panel=_COLUMNS)]
-RatingColumn = Annotated[str | None, typer.Option(help="Ratings.", rich_help_panel=_COLUMNS)]
-TitleColumn = Annotated[str | None, typer.Option(help="Titles.", rich_help_panel=_COLUMNS)]
 DescriptionColumn = Annotated[
-    str | None, typer.Option(help="Descriptions.", rich_help_panel=_COLUMNS)
+    str | None, typer.Option(help="Descriptions.", rich_help_panel=COLUMNS)
 ]
 ImageColumn = Annotated[
-    str | None, typer.Option(help="Paths of pictures.", rich_help_panel=_COLUMNS)
+    str | None, typer.Option(help="Paths of pictures.", rich_help_panel=COLUMNS)
 ]
 
 
@@ -57,6 +59,8 @@ def build_prepare_app() -> typer.Typer:
     )
     app.command("files")(prepare_files)
     app.command("sequences")(prepare_sequences)
+    app.command("recbole")(prepare_recbole)
+    add_published(app)
     app.command("two-tastes")(prepare_two_tastes)
     return app
 
@@ -75,9 +79,7 @@ def prepare_files(
     items: ItemFiles = None,
     user: UserColumn = None,
     item: ItemColumn = None,
-    time_column: Annotated[
-        str | None, typer.Option("--time", help="The times.", rich_help_panel=_COLUMNS)
-    ] = None,
+    time_column: TimeColumn = None,
     rating: RatingColumn = None,
     title: TitleColumn = None,
     description: DescriptionColumn = None,

@@ -15,7 +15,7 @@ from vlmrec.data.sources.raw_tables import RawTables
 if TYPE_CHECKING:
     from rich.console import Console
 
-_CLEANING, READING = "What is left out", "Reading"
+_CLEANING, READING, COLUMNS = "What is left out", "Reading", "Columns"
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Dataset folder to write.")]
 Overwrite = Annotated[
@@ -72,6 +72,13 @@ Encoding = Annotated[
 Separator = Annotated[
     str | None,
     typer.Option(help="Separator of text files; default: found out.", rich_help_panel=READING),
+]
+UserColumn = Annotated[str | None, typer.Option(help="The users.", rich_help_panel=COLUMNS)]
+ItemColumn = Annotated[str | None, typer.Option(help="The items.", rich_help_panel=COLUMNS)]
+RatingColumn = Annotated[str | None, typer.Option(help="Ratings.", rich_help_panel=COLUMNS)]
+TitleColumn = Annotated[str | None, typer.Option(help="Titles.", rich_help_panel=COLUMNS)]
+TimeColumn = Annotated[
+    str | None, typer.Option("--time", help="The times.", rich_help_panel=COLUMNS)
 ]
 
 

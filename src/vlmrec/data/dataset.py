@@ -179,9 +179,7 @@ class Dataset:
         target = Path(folder)
         with atomic_folder(target, overwrite=overwrite) as temporary:
             catalog = _copy_pictures(self.catalog, temporary / "images")
-            stored = replace(
-                self, catalog=catalog, fingerprint=_fingerprint_of(self, catalog.table)
-            )
+            stored = self.with_catalog(catalog)
             write_table(stored.to_interactions(), temporary / "interactions.parquet")
             write_table(catalog.table, temporary / "items.parquet")
             self.sequences.write(temporary / "sequences")
@@ -189,6 +187,11 @@ class Dataset:
             write_table(names, temporary / "sequences" / "users.parquet")
             write_json(temporary / "manifest.json", stored.describe(source))
         return Dataset.load(target)
+
+    def with_catalog(self, catalog: Catalog) -> "Dataset":
+        """Returns the dataset with other words or pictures of the same items, in their order."""
+        fingerprint = _fingerprint(self.users, self.items, self.sequences, catalog)
+        return replace(self, catalog=catalog, fingerprint=fingerprint)
 
     def describe(self, source: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns the manifest: source, counts, fingerprint."""
@@ -272,12 +275,6 @@ def _copy_pictures(catalog: Catalog, folder: Path) -> Catalog:
         names.append(f"images/{name}")
     column = pl.Series(IMAGE, names, dtype=pl.String)
     return Catalog(catalog.table.with_columns(column), folder.parent)
-
-
-def _fingerprint_of(dataset: Dataset, table: pl.DataFrame) -> str:
-    return _fingerprint(
-        dataset.users, dataset.items, dataset.sequences, Catalog(table, dataset.catalog.root)
-    )
 
 
 def _fingerprint(

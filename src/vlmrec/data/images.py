@@ -64,10 +64,12 @@ class Picture:
         image: Mode RGB, upright, first frame, transparency composited on white.
         size: (width, height) as stored in the file, in pixels; `image` may be smaller when a
             smaller side was asked for.
+        format: What the file is, in Pillow's words: "JPEG", "PNG", ...
     """
 
     image: Image.Image
     size: tuple[int, int]
+    format: str
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def decode_picture(
     try:
         image, turn = _open_header(data)
         with image:
-            size = image.size
+            size, form = image.size, image.format or ""
             if size[0] * size[1] > max_pixels:
                 return _gigantic(name, f"{size[0]} x {size[1]} pixels", max_pixels)
             if side is not None:
@@ -135,7 +137,7 @@ def decode_picture(
         return PictureProblem("not-a-picture", f"'{name}' is not a picture of a known format.")
     except _DECODE_ERRORS as error:
         return _decode_problem(name, error)
-    return Picture(upright if turn is None else upright.transpose(turn), size)
+    return Picture(upright if turn is None else upright.transpose(turn), size, form)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -111,17 +111,34 @@ def plan(recipe: Recipe, split: Split, seeds: Iterable[int] | None = None) -> Pl
     )
 
 
+def parse_part(
+    recipe: Recipe, part: Trained, label: str, seed: int = 0
+) -> tuple[ModelSpec, TrainOptions]:
+    """Returns what a row or stage asks for; "@NAME" stays in its place.
+
+    Args:
+        recipe: Whose options of training hold for all.
+        part: The row or stage.
+        label: What messages call it.
+        seed: Of training.
+
+    Raises:
+        ConfigError: The model or an option is unknown, or a value is wrong.
+    """
+    kind = model_class(part.model)
+    where = f"'{label}' ({kind.name})"
+    merged = {**merge(recipe.train, part.train), "seed": seed}
+    return kind.parse(part.set, where), TrainOptions.parse(merged, f"training {where}")
+
+
 class _Planner:
     def __init__(self, recipe: Recipe, split: Split) -> None:
         self._recipe = recipe
         self._split = split
 
     def run(self, part: Trained, label: str, seed: int) -> PlannedRun:
-        kind = model_class(part.model)
-        where = f"'{label}' ({kind.name})"
-        spec = kind.parse(part.set, where)
-        merged = {**merge(self._recipe.train, part.train), "seed": seed}
-        options = TrainOptions.parse(merged, f"training {where}")
+        spec, options = parse_part(self._recipe, part, label, seed)
+        kind = type(spec)
         needs = {name: self._stage(name, seed) for name in references(part.set)}
         name = f"{kind.name}-{self._digest(spec, options, needs)}-seed{seed}"
         return PlannedRun(name, f"{label}, seed {seed}", kind, part.set, options, needs)

@@ -2,9 +2,10 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
@@ -19,6 +20,10 @@ from vlmrec.train.checkpoint import Checkpoints, Progress, parameters_of, restor
 from vlmrec.train.interrupt import StepBoundary
 from vlmrec.train.log import TrainingLog
 from vlmrec.train.options import TrainOptions
+
+_T = TypeVar("_T")
+Watch = Callable[[int, float], bool]
+"""Is told after each validation how many epochs are done and the value; True ends training."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ def train(
     label: str,
     folder: Path | None = None,
     config_hash: str = "",
+    watch: Watch | None = None,
     quiet: bool = False,
 ) -> TrainingResult:
     """Trains `model` in place and leaves it with its best weights.
@@ -55,13 +61,14 @@ def train(
         label: Name for the log.
         folder: Run folder for checkpoints and logs; without it nothing is written.
         config_hash: Guards against continuing a run of another configuration.
+        watch: May end training early, after any validation.
         quiet: Say nothing.
 
     Raises:
         KeyboardInterrupt: After Ctrl-C or SIGTERM, when the step was finished and saved.
         ArtifactError: A checkpoint is damaged or belongs to another configuration.
     """
-    loop = _Loop(model, batches, validation, options, label, folder, config_hash, quiet)
+    loop = _Loop(model, batches, validation, options, label, folder, config_hash, watch, quiet)
     try:
         return loop.run()
     finally:
@@ -78,6 +85,7 @@ class _Loop:
         label: str,
         folder: Path | None,
         config_hash: str,
+        watch: Watch | None,
         quiet: bool,
     ) -> None:
         # Without cpu=True several processes on a machine without GPU would not find each other.
@@ -85,6 +93,7 @@ class _Loop:
         self.options = options
         self.batches = batches
         self.validation = validation
+        self.watch = watch
         self.plain = model
         self.dropout = DropoutStream(Streams(options.seed))
         attach(model, self.dropout)
@@ -201,6 +210,8 @@ class _Loop:
             value = self._validated()
             line[f"valid {self.validation.name}"] = value
             self._keep_if_best(epoch, value)
+            if self._watched(epoch + 1, value):
+                self._advance(finished=True)
         if isinstance(self.plain, Monitored):
             line["signals"] = self.plain.take_signals()
         line["seconds"] = round(self.progress.seconds, 3)
@@ -210,10 +221,20 @@ class _Loop:
 
     def _validated(self) -> float:
         self.plain.eval()
-        box = [self.validation.measure() if self.is_main else 0.0]
+        value = self._agreed(self.validation.measure() if self.is_main else 0.0)
+        self.plain.train()
+        return value
+
+    def _watched(self, epochs: int, value: float) -> bool:
+        if self.watch is None:
+            return False
+        return self._agreed(self.watch(epochs, value) if self.is_main else False)
+
+    def _agreed(self, of_main: _T) -> _T:
+        """Returns what the main process found, in all of them."""
+        box = [of_main]
         if self.accelerator.num_processes > 1:
             broadcast_object_list(box)
-        self.plain.train()
         return box[0]
 
     def _keep_if_best(self, epoch: int, value: float) -> None:

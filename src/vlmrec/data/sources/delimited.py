@@ -38,7 +38,21 @@ def open_delimited(
         DataError: It is empty, has only a header, or a line does not fit (with its number).
     """
     facts = examine(path, encoding)
-    layout = find_layout(path, facts, known_names, separator)
+    return open_with_layout(path, scratch, facts, find_layout(path, facts, known_names, separator))
+
+
+def open_with_layout(path: Path, scratch: Path, facts: TextFacts, layout: Layout) -> SourceTable:
+    """Returns a text file, of which is known how its lines are cut, as a table of strings.
+
+    Args:
+        path: The file, plain or gzip.
+        scratch: See `open_delimited`.
+        facts: What `examine` found.
+        layout: How its lines are cut.
+
+    Raises:
+        DataError: It has only a header, or a line does not fit (with its number).
+    """
     readable, cut, counted = path, layout.separator, None
     if facts.plain and not layout.quoting and len(cut) == 1:
         counted = check_lines(path, layout)

@@ -1,5 +1,6 @@
 """How the lines of a text table are cut: separator, quotes and header, guessed from a sample."""
 
+import contextlib
 import csv
 import re
 from dataclasses import dataclass, replace
@@ -24,12 +25,14 @@ class Layout:
         quoting: Whether double quotes enclose fields.
         header: Names of columns from the first line, or ``column_1`` and so on.
         has_header: Whether the first line names columns.
+        is_known: Whether files of this kind are always cut so, rather than a guess.
     """
 
     separator: str
     quoting: bool
     header: tuple[str, ...]
     has_header: bool
+    is_known: bool = False
 
     @property
     def separator_name(self) -> str:
@@ -53,7 +56,7 @@ def find_layout(
     """
     lines = _sample(path, facts)
     cut = separator or _guess_separator(lines, path, facts.quoted, known_names)
-    quoting = facts.quoted
+    quoting = facts.quoted and len(cut) == 1
     rows = split_lines(lines, cut, quoting)
     if quoting and _ragged(rows) and not _ragged(split_lines(lines, cut, quoting=False)):
         quoting = False  # the quotes are signs for inches, not brackets
@@ -67,10 +70,11 @@ def find_layout(
 
 def split_lines(lines: list[str], separator: str, quoting: bool) -> list[list[str]]:
     """Returns the fields of each line."""
-    if len(separator) > 1:
-        return [line.split(separator) for line in lines]
-    style = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
-    return [row for row in csv.reader(lines, delimiter=separator, quoting=style) if row]
+    if quoting and len(separator) == 1:
+        # A lone carriage return in a line ends in the error; whoever reads all lines says where.
+        with contextlib.suppress(csv.Error):
+            return [row for row in csv.reader(lines, delimiter=separator) if row]
+    return [line.split(separator) for line in lines if line]
 
 
 def _sample(path: Path, facts: TextFacts) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from vlmrec.core.errors import DataError
 from vlmrec.data.notes import amount
 from vlmrec.data.sources.delimited_layout import SEPARATORS, Layout, split_lines
-from vlmrec.data.sources.text_encoding import TextFacts, chunks, open_text
+from vlmrec.data.sources.text_encoding import TextFacts, open_text, whole_lines
 
 PLAIN_SEPARATOR = "\x1f"
 """Between the fields of a rewritten file; it occurs in no text that people write."""
@@ -39,7 +39,7 @@ def check_lines(path: Path, layout: Layout) -> LineCount:
         DataError: A line has more or fewer fields than the first one.
     """
     n_lines, n_blank = 0, 0
-    for block in _whole_lines(path):
+    for block in whole_lines(path):
         codes = np.frombuffer(block, dtype=np.uint8)
         ends = np.flatnonzero(codes == ord("\n"))
         marks = np.flatnonzero(codes == ord(layout.separator))
@@ -86,7 +86,8 @@ def rewrite(path: Path, facts: TextFacts, layout: Layout, target: Path) -> LineC
 def misfit(path: Path, number: int, line: str, n_fields: int, layout: Layout) -> DataError:
     """Returns the error for a line that does not have as many fields as the first one."""
     expected = len(layout.header)
-    for other, name in SEPARATORS.items():
+    others = {} if layout.is_known else SEPARATORS
+    for other, name in others.items():
         rows = split_lines([line], other, layout.quoting)
         if other != layout.separator and rows and len(rows[0]) == expected:
             return DataError(
@@ -94,25 +95,14 @@ def misfit(path: Path, number: int, line: str, n_fields: int, layout: Layout) ->
                 f"{layout.separator_name}.",
                 "Use one separator throughout.",
             )
+    fix = "quote a field that contains one, or name the right separator with --separator."
+    if layout.is_known:
+        fix = "mend that line, or fetch the file again."
     return DataError(
         f"Line {number:,} of '{path}' has {amount(n_fields, 'field')} where {expected} were "
         f"expected: {line[:80]!r}.",
-        f"Fields are separated by {layout.separator_name}; quote a field that contains one, or "
-        "name the right separator with --separator.",
+        f"Fields are separated by {layout.separator_name}; {fix}",
     )
-
-
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    rest = b""
-    for chunk in chunks(path):
-        head, end, tail = chunk.rpartition(b"\n")
-        if end:
-            yield rest + head + end
-            rest = tail
-        else:
-            rest += tail
-    if rest:
-        yield rest + b"\n"
 
 
 def _records(file: io.TextIOWrapper, path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:

@@ -1,8 +1,6 @@
 """Own files (CSV, TSV, JSON Lines, Parquet, pictures) -> raw tables."""
 
-import contextlib
-import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,14 +8,15 @@ import polars as pl
 
 from vlmrec.core.columns import DESCRIPTION, IMAGE, ITEM_ID, TIMESTAMP, TITLE, USER_ID
 from vlmrec.core.errors import DataError
-from vlmrec.core.files import explain_os_error
-from vlmrec.data.notes import Note, amount, some
+from vlmrec.data.notes import Note, amount
 from vlmrec.data.sources.columns_guess import ColumnNames, check_given_names, find_column
 from vlmrec.data.sources.item_columns import find_item_id, read_item_table
+from vlmrec.data.sources.joining import join_items
 from vlmrec.data.sources.log_columns import read_log_table
 from vlmrec.data.sources.pictures import attach_pictures
 from vlmrec.data.sources.raw_tables import RawTables
 from vlmrec.data.sources.reading import Reader
+from vlmrec.data.sources.scratch import scratch_folder
 from vlmrec.data.sources.source_table import SourceTable
 
 
@@ -54,7 +53,7 @@ def read_files(source: FileSource) -> RawTables:
     Raises:
         DataError: A file cannot be read or understood; the message says which and where.
     """
-    with _scratch_folder() as scratch:
+    with scratch_folder() as scratch:
         known = frozenset(source.names.all_given().values())
         reader = Reader(scratch, known, source.encoding, source.separator)
         logs = [reader.open(path) for path in source.interactions]
@@ -70,10 +69,9 @@ def read_files(source: FileSource) -> RawTables:
         interactions, log_notes = _stack_logs(logs, source)
         items, item_notes = _stack_items(item_tables, source.names)
     beside = item_tables[0].path.parent if item_tables else None
-    ids = interactions[ITEM_ID].unique(maintain_order=True).to_frame()
-    strangers = ids.join(items.select(ITEM_ID), on=ITEM_ID, how="anti", maintain_order="left")
-    pictures = attach_pictures(pl.concat([items, strangers], how="diagonal"), source.images, beside)
-    notes = (*log_notes, *item_notes, *pictures.notes, *_compare(ids, items, strangers))
+    items, gaps = join_items(interactions, items)
+    pictures = attach_pictures(items, source.images, beside)
+    notes = (*log_notes, *item_notes, *pictures.notes, *gaps)
     files = (*source.paths, *source.interactions, *source.items)
     return RawTables(interactions, pictures.items, pictures.root, notes, files)
 
@@ -85,19 +83,8 @@ def read_item_file(path: Path) -> pl.DataFrame:
         DataError: The file cannot be read, or has no column for the item.
     """
     names = ColumnNames()
-    with _scratch_folder() as scratch:
+    with scratch_folder() as scratch:
         return read_item_table(Reader(scratch, frozenset(), None, None).open(path), names).frame
-
-
-@contextlib.contextmanager
-def _scratch_folder() -> Generator[Path]:
-    """Yields a folder for rewritten copies; one that is full is the user's to mend."""
-    folder = Path(tempfile.gettempdir())
-    try:
-        with tempfile.TemporaryDirectory(prefix="vlmrec-") as name:
-            yield Path(name)
-    except OSError as error:
-        explain_os_error(error, folder)
 
 
 def _holds_items(table: SourceTable, names: ColumnNames) -> bool:
@@ -161,31 +148,3 @@ def _stack_items(
         sentence = f"{amount(n_surplus, 'item')} that an earlier file had already."
         notes.append(Note("dropped", n_surplus, sentence))
     return frame, tuple(notes)
-
-
-def _compare(ids: pl.DataFrame, items: pl.DataFrame, strangers: pl.DataFrame) -> list[Note]:
-    """Returns what the two tables say of each other."""
-    if not items.height:
-        return []
-    notes: list[Note] = []
-    unused = items.join(ids, on=ITEM_ID, how="anti")[ITEM_ID]
-    if len(unused):
-        examples = some(unused.head(4).to_list())
-        sentence = f"{amount(len(unused), 'item')} without an interaction: {examples}."
-        notes.append(Note("kept", len(unused), sentence))
-    n_unknown = strangers.height
-    if n_unknown:
-        examples = some(strangers[ITEM_ID].head(4).to_list())
-        sentence = (
-            f"{amount(n_unknown, 'item')} with interactions but without a row in the items: "
-            f"{examples}."
-        )
-        notes.append(Note("kept", n_unknown, sentence))
-    if n_unknown * 2 > ids.height:
-        sentence = (
-            f"{n_unknown / ids.height:.0%} of the items in the interactions have no row in the "
-            f"items: ids there look like '{items[ITEM_ID][0]}', here like "
-            f"'{strangers[ITEM_ID][0]}'. Do both use the same ids?"
-        )
-        notes.append(Note("warning", n_unknown, sentence))
-    return notes

@@ -87,6 +87,20 @@ def chunks(path: Path) -> Iterator[bytes]:
         ) from None
 
 
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """Yields blocks of whole lines, unpacked; the last one ends in a line end, too."""
+    rest = b""
+    for chunk in chunks(path):
+        head, end, tail = chunk.rpartition(b"\n")
+        if end:
+            yield rest + head + end
+            rest = tail
+        else:
+            rest += tail
+    if rest:
+        yield rest + b"\n"
+
+
 def examine(path: Path, encoding: str | None = None) -> TextFacts:
     """Returns the facts of a text file.
 

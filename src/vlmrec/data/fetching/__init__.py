@@ -1,0 +1,1 @@
+"""Fetches the pictures that a catalogue knows only by their addresses."""
