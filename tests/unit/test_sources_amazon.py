@@ -64,7 +64,7 @@ def test_release_of_2014(tmp_path):
     )
     assert raw.interactions.rows()[0] == ("A1", "0000191639", T, 5.0)
     items = {row["item_id"]: row for row in raw.items.iter_rows(named=True)}
-    assert list(items) == ["0000191639", "B1", "B9", "B2"]  # as they were reviewed
+    assert list(items) == ["0000191639", "B1", "B2", "B9"]  # metadata, then those without
     assert items["0000191639"]["title"] == 'Pr45" Wht'
     assert items["0000191639"]["categories"] == ["Toys", "Dolls", "Sets"]
     assert items["0000191639"]["price"] == 9.5
@@ -81,7 +81,7 @@ def test_release_of_2014(tmp_path):
         "dropped 'meta_Toys.json.gz': 1 row whose item had one already (the first counts): 'B1'.",
         "dropped 'meta_Toys.json.gz': 1 picture that stand for none (no-img).",
         "changed 'meta_Toys.json.gz': HTML taken out of 1 text in 'title'.",
-        "kept 1 reviewed item without metadata: 'B9'.",
+        "kept 1 item with interactions but without a row in the items: 'B9'.",
         "kept 1 reviewed item whose metadata has no title: 'B1'.",
     ):
         assert sentence in said(raw), sentence

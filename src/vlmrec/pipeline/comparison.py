@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -195,11 +196,15 @@ class _Reader:
 
     def __init__(self, recipe: Recipe, split: Split, folder: Path) -> None:
         self._recipe = recipe
-        self._n_unseen = n_unseen(split.test, split.dataset.n_items)
+        self._split = split
         self._folder = folder
         self._cases: pl.DataFrame | None = None
         self.users: np.ndarray | None = None
         self.protocol = ""
+
+    @cached_property
+    def _n_unseen(self) -> np.ndarray:
+        return n_unseen(self._split.test, self._split.dataset.n_items)
 
     def row(self, row: Row, runs: Mapping[int, PlannedRun]) -> ComparedRow:
         done = {seed: run for seed, run in runs.items() if is_complete(self._folder / run.name)}

@@ -1,10 +1,8 @@
 """Amazon Reviews, releases 2014, 2018 and 2023: reviews or ratings, metadata, pictures."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import polars as pl
 
@@ -13,7 +11,9 @@ from vlmrec.core.errors import DataError
 from vlmrec.data.notes import Note, amount, some
 from vlmrec.data.sources.amazon_items import read_amazon_items
 from vlmrec.data.sources.columns_guess import ColumnNames
+from vlmrec.data.sources.joining import join_items
 from vlmrec.data.sources.json_columns import numbered_lines, read_json_columns
+from vlmrec.data.sources.json_object import parse_object
 from vlmrec.data.sources.log_columns import Log, read_log_table
 from vlmrec.data.sources.pictures import attach_pictures
 from vlmrec.data.sources.raw_tables import RawTables
@@ -72,8 +72,8 @@ def read_amazon(
     items = ids
     if parts:
         known = pl.concat(parts).unique(ITEM_ID, keep="first", maintain_order=True)
-        items = ids.join(known, on=ITEM_ID, how="left", maintain_order="left")
-        notes.extend(_say_gaps(items, ids, known))
+        items, gaps = join_items(interactions, known)
+        notes.extend((*gaps, *_say_gaps(known)))
     pictures = attach_pictures(items, images, None)
     found = (*notes, *pictures.notes)
     return RawTables(interactions, pictures.items, pictures.root, found, tuple(paths))
@@ -90,14 +90,12 @@ def _recognise(path: Path) -> _File:
     if not line.lstrip().startswith("{"):
         return _File(path, "ratings", tuple(cell.strip() for cell in line.split(",")))
     try:
-        record: object = json.loads(line)
-    except json.JSONDecodeError as error:
+        keys = tuple(parse_object(line))
+    except ValueError as error:
         raise DataError(
-            f"Line {number:,} of '{path}' is broken JSON ({error.msg} at character "
-            f"{error.pos + 1}): {line[:80]!r}.",
+            f"Line {number:,} of '{path}' is {error}: {line[:80]!r}.",
             "Fetch the file again, or mend that line.",
         ) from None
-    keys = tuple(cast("dict[str, Any]", record))
     if {"reviewerID", "asin"} <= set(keys) or {"user_id", "parent_asin"} <= set(keys):
         return _File(path, "reviews", keys)
     if {"asin", "parent_asin"} & set(keys):
@@ -148,10 +146,8 @@ def _is_asin(cell: str) -> bool:
     return len(cell) == 10 and cell.isalnum()
 
 
-def _say_gaps(items: pl.DataFrame, ids: pl.DataFrame, known: pl.DataFrame) -> list[Note]:
-    bare = ids.join(known.select(ITEM_ID), on=ITEM_ID, how="anti", maintain_order="left")
+def _say_gaps(known: pl.DataFrame) -> list[Note]:
     gaps = (
-        (bare, "without metadata"),
         (known.filter(pl.col(TITLE).is_null()), "whose metadata has no title"),
         (known.filter(pl.col(IMAGE_URL).is_null()), "whose metadata has no picture"),
     )

@@ -4,7 +4,6 @@
 and other types in each: `_row` says where a column comes from.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from vlmrec.core.columns import DESCRIPTION, IMAGE_URL, ITEM_ID, TITLE
 from vlmrec.core.errors import DataError
 from vlmrec.data.notes import Note, amount, some
 from vlmrec.data.sources.json_columns import numbered_lines
+from vlmrec.data.sources.json_object import parse_object
 from vlmrec.data.sources.python_literals import LiteralParser
 from vlmrec.data.sources.text_fields import clean_texts, clean_word_lists
 
@@ -94,7 +94,7 @@ def _records(
             census.unwanted += 1
             continue
         try:
-            record = _object(line) if is_json else literal.parse(line)
+            record = parse_object(line) if is_json else literal.parse(line)
         except ValueError as error:
             if not drop_invalid:
                 raise DataError(
@@ -110,13 +110,6 @@ def _records(
             census.unwanted += 1
         else:
             yield item_id, record
-
-
-def _object(line: str) -> Mapping[str, Any]:
-    value: object = json.loads(line)
-    if not isinstance(value, dict):
-        raise ValueError(f"a {type(value).__name__}, not an object")
-    return cast("Mapping[str, Any]", value)
 
 
 def _row(item_id: str, record: Mapping[str, Any], census: _Census) -> dict[str, Any]:

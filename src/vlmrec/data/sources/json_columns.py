@@ -1,13 +1,13 @@
 """A few columns out of a large file of JSON Lines, without ever holding the rest."""
 
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from vlmrec.core.errors import DataError
+from vlmrec.data.sources.json_object import parse_object
 from vlmrec.data.sources.text_encoding import whole_lines
 
 
@@ -78,11 +78,7 @@ def _broken(
 
 def _reason(line: bytes, fallback: str) -> str:
     try:
-        value: object = json.loads(line)
-    except json.JSONDecodeError as error:
-        return f"is broken JSON ({error.msg} at character {error.pos + 1})"
-    except UnicodeDecodeError:
-        return "is not UTF-8"
-    if not isinstance(value, dict):
-        return f"is a JSON {type(value).__name__}, not an object"
+        parse_object(line)
+    except ValueError as error:
+        return f"is {error}"
     return f"does not fit ({fallback})"

@@ -7,6 +7,7 @@ import polars as pl
 
 from vlmrec.core.errors import DataError
 from vlmrec.data.notes import Note
+from vlmrec.data.sources.json_object import parse_object
 from vlmrec.data.sources.source_table import SourceTable
 from vlmrec.data.sources.text_encoding import TextFacts, chunks, examine, open_text
 
@@ -81,17 +82,12 @@ def _broken_line(path: Path, facts: TextFacts, reason: str) -> DataError:
             if not line.strip():
                 continue
             try:
-                value = json.loads(line.removeprefix("\ufeff"))
-            except json.JSONDecodeError as error:
-                what = f"is broken JSON ({error.msg} at character {error.pos + 1})"
-            else:
-                if isinstance(value, dict):
-                    continue
-                what = f"is a JSON {type(value).__name__}, not an object"
-            return DataError(
-                f"Line {number:,} of '{path}' {what}: {line.strip()[:80]!r}.",
-                "One JSON object a line is expected; mend or delete that line.",
-            )
+                parse_object(line)
+            except ValueError as error:
+                return DataError(
+                    f"Line {number:,} of '{path}' is {error}: {line.strip()[:80]!r}.",
+                    "One JSON object a line is expected; mend or delete that line.",
+                )
     return DataError(
         f"'{path}' cannot be read as JSON Lines: {reason.splitlines()[0]}.",
         "Every key must hold the same kind of value on all lines.",
