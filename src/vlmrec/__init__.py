@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vlmrec.pipeline.diagnosing import diagnose
     from vlmrec.pipeline.evaluation import evaluate
     from vlmrec.pipeline.fitting import fit
+    from vlmrec.pipeline.new_items import NewItems
     from vlmrec.pipeline.recommending import recommend
     from vlmrec.pipeline.run import Run
     from vlmrec.train.options import TrainOptions
@@ -44,6 +45,7 @@ __all__ = [
     "DuoRec",
     "GRU4Rec",
     "ItemKNN",
+    "NewItems",
     "Popularity",
     "Run",
     "SASRec",
@@ -73,6 +75,7 @@ _HOMES = {
     "FPMC": "vlmrec.models",
     "GRU4Rec": "vlmrec.models",
     "ItemKNN": "vlmrec.models",
+    "NewItems": "vlmrec.pipeline.new_items",
     "Popularity": "vlmrec.models",
     "Run": "vlmrec.pipeline.run",
     "SASRec": "vlmrec.models",

@@ -25,6 +25,7 @@ _WEIGHTS = "model.safetensors"
 _VECTORS = "item_vectors.safetensors"
 _VOCABULARY = "vocabulary.parquet"
 _RANKS = "test_ranks.parquet"
+_WARM_RANKS = "test_warm_ranks.parquet"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,8 @@ class Bundle:
         item_vectors: ``[I + 1, D]`` in model space, or None for models without.
         items: One row an item in internal order: ``item_id``, ``title``, ``n_train``.
         ranks: One row a test case, external ids; None where nothing was tested.
+        warm_ranks: The same for cases about items that training saw, where the test cases are
+            about items that it did not; None elsewhere.
     """
 
     info: dict[str, Any]
@@ -44,6 +47,7 @@ class Bundle:
     item_vectors: Tensor | None
     items: pl.DataFrame
     ranks: pl.DataFrame | None = None
+    warm_ranks: pl.DataFrame | None = None
 
 
 def is_complete(folder: Path) -> bool:
@@ -79,10 +83,11 @@ def write_bundle(folder: Path, bundle: Bundle, parts: Sequence[str] = ()) -> Non
         names.append(_VECTORS)
     with atomic_file(folder / _VOCABULARY) as temporary:
         write_table(bundle.items, temporary)
-    if bundle.ranks is not None:
-        with atomic_file(folder / _RANKS) as temporary:
-            write_table(bundle.ranks, temporary)
-        names.append(_RANKS)
+    for name, ranks in ((_RANKS, bundle.ranks), (_WARM_RANKS, bundle.warm_ranks)):
+        if ranks is not None:
+            with atomic_file(folder / name) as temporary:
+                write_table(ranks, temporary)
+            names.append(name)
     hashes = {name: sha256_of(folder / name) for name in sorted(names)}
     write_json(folder / RUN, {"format": FORMAT, **bundle.info, "sha256": hashes})
 
@@ -100,9 +105,11 @@ def read_bundle(folder: Path) -> Bundle:
     for name, digest in hashes.items():
         _verify(folder / name, digest)
     vectors = load_tensors(folder / _VECTORS)["vectors"] if _VECTORS in hashes else None
-    ranks = pl.read_parquet(folder / _RANKS) if _RANKS in hashes else None
+    ranks, warm_ranks = (
+        pl.read_parquet(folder / name) if name in hashes else None for name in (_RANKS, _WARM_RANKS)
+    )
     items = _read_items(folder)
-    return Bundle(info, weights, vectors, items, ranks)
+    return Bundle(info, weights, vectors, items, ranks, warm_ranks)
 
 
 def run_identity(folder: Path) -> str:
@@ -112,7 +119,7 @@ def run_identity(folder: Path) -> str:
         ArtifactError: There is no finished run.
     """
     hashes: dict[str, str] = _read_info(folder).get("sha256", {})
-    kept = sorted(one for name, one in hashes.items() if name != _RANKS)
+    kept = sorted(one for name, one in hashes.items() if name not in (_RANKS, _WARM_RANKS))
     return hashlib.sha256("".join(kept).encode()).hexdigest()
 
 
@@ -136,18 +143,23 @@ def read_item_vectors(folder: Path) -> tuple[Tensor | None, pl.DataFrame, str]:
     return load_tensors(folder / _VECTORS)["vectors"], items, hashes[_VECTORS]
 
 
-def read_ranks(folder: Path) -> tuple[dict[str, Any], pl.DataFrame]:
+def read_ranks(folder: Path, *, warm: bool = False) -> tuple[dict[str, Any], pl.DataFrame]:
     """Returns a run's record and its test cases, without opening its weights.
+
+    Args:
+        folder: The run folder.
+        warm: Give the cases about items that training saw, which a cold-item split has beside
+            its test cases.
 
     Raises:
         ArtifactError: There is no finished run, it was not tested, or the file is damaged.
     """
-    info = _read_info(folder)
+    info, name = _read_info(folder), _WARM_RANKS if warm else _RANKS
     hashes = info.get("sha256", {})
-    if _RANKS not in hashes:
-        raise ArtifactError(f"The run in '{folder}' was not tested: it has no '{_RANKS}'.")
-    _verify(folder / _RANKS, hashes[_RANKS])
-    return info, pl.read_parquet(folder / _RANKS)
+    if name not in hashes:
+        raise ArtifactError(f"The run in '{folder}' was not tested: it has no '{name}'.")
+    _verify(folder / name, hashes[name])
+    return info, pl.read_parquet(folder / name)
 
 
 def _read_info(folder: Path) -> dict[str, Any]:

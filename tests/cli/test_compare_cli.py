@@ -1,6 +1,7 @@
 """`vlmrec compare` as a user types it: a table, JSON, files, and one message for each mistake."""
 
 import json
+import shutil
 
 import pytest
 
@@ -47,8 +48,8 @@ def test_a_table_and_its_files(place, tmp_path, run_vlmrec):
     shown = run_vlmrec(*line, "--table", "--json")
     found = json.loads(shown.out)
     assert found == json.loads((tmp_path / "two" / "comparison.json").read_text())
-    assert found["dataset"]["name"] == "toy"
-    assert [row["label"] for row in found["rows"]] == ["Popularity", "item-kNN"]
+    assert found["blocks"][0]["dataset"]["name"] == "toy"
+    assert [row["label"] for row in found["blocks"][0]["rows"]] == ["Popularity", "item-kNN"]
     assert (tmp_path / "two" / "table.md").read_text().startswith("# Two counted models\n")
 
 
@@ -76,3 +77,18 @@ def test_a_mistake_is_one_message(place, run_vlmrec, monkeypatch, change, messag
     for part in message.split(" | "):
         assert part in ended.err
     assert not (place / "out").exists()
+
+
+def test_two_datasets_stand_side_by_side_unless_they_have_one_name(place, tmp_path, run_vlmrec):
+    shutil.copytree(place / "toy", tmp_path / "copy")
+    shutil.copytree(place / "toy", tmp_path / "again" / "toy")
+    line = ["compare", place / "two.yaml", "--out", tmp_path / "out", "--data", place / "toy"]
+    both = run_vlmrec(*line, "--data", tmp_path / "copy")
+    assert both.code == 0
+    assert "4 of 4 runs" not in both.err
+    assert len(list((tmp_path / "out" / "runs").iterdir())) == 4, "equal data, equal runs"
+    assert both.out.splitlines()[2].split() == ["toy", "copy"]
+    same = run_vlmrec(*line, "--data", tmp_path / "again" / "toy")
+    assert same.code == 2
+    assert "Two datasets are called 'toy'" in same.err
+    assert "Rename one of the folders." in same.err

@@ -126,6 +126,7 @@ def place(tmp_path_factory):
         ("add-items content known.csv --out x", "'i03' is already known"),
         ("add-items content new.csv --out x", "vectors from the file | such as text=compact"),
         ("add-items content none.csv --out x", "none.csv"),
+        ("add-items run new.csv --out x --set exposre=1", "option 'exposre' | exposure"),
         ("add-items started new.csv --out x", "item vectors of the run | cannot be embedded"),
     ],
 )

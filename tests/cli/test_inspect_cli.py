@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from vlmrec.cli.inspect import inspect
@@ -27,18 +28,36 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def test_a_folder_without_manifest_is_shown_with_warnings(folder):
+def test_facts_and_card_of_a_folder_without_manifest(folder):
     result = call(folder)
     assert result.exit_code == 0, result.output
-    for part in ("interactions per user", "100.0%", "2 of 2 users", "! 100.0%"):
+    for part in (
+        "interactions per user",
+        "warn     tied times",
+        "100.0% of the interactions share user and time; for 2 of 2 users the last two tie",
+        "-> What is tested depends there on the row order of the source.",
+        "no item has words: items without words,",
+        " fail, ",
+    ):
         assert part in result.output
 
 
-def test_json_holds_everything(folder):
-    report = json.loads(call(folder, "--json", "--pictures").stdout)
+def test_json_holds_facts_and_card(folder):
+    report = json.loads(call(folder, "--json").stdout)
     assert report["interactions"] == 6
-    assert report["leave_one_out"]["targets"] == 2
-    assert report["warnings"][0]["kind"] == "warning"
+    card = {check["name"]: check for check in report["card"]}
+    assert card["test targets"]["verdict"] == "pass"
+    assert card["tied times"]["figures"]["users_with_tied_end"] == 2
+    assert card["near-duplicate pictures"]["verdict"] == "skipped"
+
+
+def test_pictures_that_were_not_decoded_are_said(folder, tmp_path):
+    for name in "abc":
+        Image.effect_noise((20, 20), 50).save(tmp_path / f"{name}.png")
+    items = pl.DataFrame({"item_id": ["a", "b", "c"], "image": ["a.png", "b.png", "c.png"]})
+    items.write_parquet(folder / "items.parquet")
+    assert "3 pictures would have to be decoded: --pictures" in call(folder, "--no-pictures").output
+    assert "would have to be decoded" not in call(folder).output
 
 
 def test_a_folder_without_data(tmp_path):
@@ -60,6 +79,11 @@ def test_the_numbers_of_a_real_catalogue():
     }
     assert report["coverage"]["description"]["items"] == 1666
     assert report["coverage"]["picture"]["items"] == 1661
-    assert report["time"]["tied_share"] == pytest.approx(0.75772)
-    assert report["time"]["users_with_tied_end"] == 415
-    assert report["repeats"]["same_words"] == 36
+    card = {check["name"]: check["figures"] for check in report["card"]}
+    assert card["tied times"]["tied_share"] == pytest.approx(0.75772)
+    assert card["tied times"]["users_with_tied_end"] == 415
+    assert card["items with same words"]["items"] == 36
+    assert card["items with same picture"]["items"] == 40
+    assert card["near-duplicate pictures"]["items"] == 0
+    shuffle = card["shuffle test"]
+    assert shuffle["gain_low"] > 0.01 > shuffle["shuffled"] - shuffle["popularity"]

@@ -35,6 +35,7 @@ def test_train_recommend_add_and_recommend_again(data, run_vlmrec, tmp_path):
     table.write_text("item_id,title\nseen,\ntold,title of told\n", encoding="utf-8")
     added = run_vlmrec("add-items", run, table, "--images", pictures, "--out", grown)
     assert added.code == 0, added.err
+    assert "2 items added, 12 in all; scores of new items + " in added.out
     found = run_vlmrec("recommend", grown, "--history", "seen,told", "-k", 12, "--json")
     assert len(json.loads(found.out)) == 10  # twelve items, two of them seen
 

@@ -109,6 +109,63 @@ class TestSampledSoftmaxSkippingSimilarPerPosition(TestSampledSoftmaxSkippingSim
         return SampledSoftmax(n_negatives=6, shared_negatives=False, skip_similar=0.3)
 
 
+class LogQ(SampledSoftmax):
+    """Corrected for negatives of which some are drawn more often than others."""
+
+    def __call__(self, queries, keys, targets, negatives, odds=None):
+        odds = None if negatives is None else self.odds_of(negatives)
+        return super().__call__(queries, keys, targets, negatives, odds)
+
+    @staticmethod
+    def odds_of(negatives):
+        return 0.2 + negatives.double() % 5  # by the item, as popularity is
+
+
+class TestSampledSoftmaxWithLogQ(ObjectiveContract):
+    def make_objective(self):
+        return LogQ(n_negatives=6)
+
+    def oracle(self, queries, keys, targets, negatives):
+        odds = LogQ.odds_of(torch.arange(len(keys)))
+        return plain_sampled_softmax(queries, keys, targets, negatives, odds=odds)
+
+    def test_order_of_rows_and_items_changes_nothing(self):
+        """Only of rows here: the suite renames the items, but not their odds."""
+        queries, keys, targets, negatives = self.draw(10, 6, 3, seed=16)
+        order = torch.randperm(10, generator=torch.Generator().manual_seed(2))
+        one = self.make_objective()(queries, keys, targets, negatives)
+        drawn = negatives if negatives.dim() == 1 else negatives[order]
+        other = self.make_objective()(queries[order], keys, targets[order], drawn)
+        torch.testing.assert_close(other.total, one.total)
+
+
+class TestSampledSoftmaxWithLogQPerPosition(TestSampledSoftmaxWithLogQ):
+    def make_objective(self):
+        return LogQ(n_negatives=6, shared_negatives=False)
+
+
+def test_log_q_is_left_out_where_it_is_not_wanted_or_all_are_drawn_alike():
+    drawn = torch.Generator().manual_seed(0)
+    queries, keys = (torch.randn(n, 3, generator=drawn) for n in (4, 9))
+    rest = (queries, keys, torch.tensor([0, 1, 2, 3]), torch.tensor([4, 5, 6]))
+    plain = SampledSoftmax()(*rest).total
+    odds = torch.tensor([0.5, 2.0, 1.0])
+    assert torch.equal(SampledSoftmax(corrected=False)(*rest, odds).total, plain)
+    assert torch.equal(SampledSoftmax()(*rest, torch.ones(3)).total, plain)
+    assert not torch.equal(SampledSoftmax()(*rest, odds).total, plain)
+
+
+def test_log_q_makes_sampled_sums_right_on_average():
+    """Drawn by Q and corrected, the negatives' share of the softmax is that of uniform ones."""
+    drawn = torch.Generator().manual_seed(1)
+    scores = torch.randn(40, generator=drawn)
+    odds = torch.rand(40, generator=drawn) + 0.1
+    odds = odds / odds.mean()
+    picked = torch.multinomial(odds, 400_000, replacement=True, generator=drawn)
+    corrected = (scores - odds.log())[picked].exp().mean()
+    torch.testing.assert_close(corrected, scores.exp().mean(), rtol=0.02, atol=0)
+
+
 def test_every_objective_has_a_suite():
     union, *_ = typing.get_args(AnyObjective)
     suites = [
@@ -117,7 +174,7 @@ def test_every_objective_has_a_suite():
         if isinstance(kind, type) and issubclass(kind, ObjectiveContract)
     ]
     covered = {type(kind().make_objective()) for kind in suites if kind is not ObjectiveContract}
-    assert covered == set(typing.get_args(union))
+    assert covered - {LogQ} == set(typing.get_args(union))
 
 
 def test_a_worked_example():

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -12,10 +13,10 @@ from vlmrec.data.batches import NextItemBatches
 from vlmrec.evaluation.metrics import parse_metric
 from vlmrec.pipeline import comparing
 from vlmrec.pipeline.comparing import train_missing, write_comparison
-from vlmrec.pipeline.comparison import compare_finished
+from vlmrec.pipeline.comparison import compare_finished, to_json
 from vlmrec.pipeline.comparison_page import as_markdown, as_text
-from vlmrec.pipeline.planned_runs import plan
 from vlmrec.pipeline.recipes import read_recipe
+from vlmrec.pipeline.settings import settings_of
 from vlmrec.testing.worlds import small_dataset
 
 RECIPE = """
@@ -44,22 +45,25 @@ class PowerCutError(Exception):
 class Table:
     """A recipe, its data and its folder of runs."""
 
-    def __init__(self, folder, text=RECIPE, split="leave_one_out"):
+    def __init__(self, folder, text=RECIPE, **datasets):
         (folder / "toys.yaml").write_text(text)
         self.recipe = read_recipe(folder / "toys.yaml")
-        self.split = getattr(small_dataset(n_users=40), split)()
-        self.plan = plan(self.recipe, self.split)
+        datasets = datasets or {"shop": small_dataset(n_users=40)}
+        self.settings = settings_of(self.recipe, datasets)
+        self.split, self.plan = self.settings[0].split, self.settings[0].plan
         self.folder = folder / "runs"
         self.said = []
 
     def train(self, *labels):
         chosen = labels or tuple(self.plan.rows)
-        train_missing(self.plan, self.split, self.folder, chosen, quiet=True, say=self.said.append)
+        train_missing(self.settings, self.folder, chosen, quiet=True, say=self.said.append)
+
+    def compare_all(self):
+        return compare_finished(self.recipe, self.settings, self.folder, seeds=(0, 1))
 
     def compare(self, dataset="shop"):
-        return compare_finished(
-            self.recipe, self.plan, self.split, self.folder, dataset=dataset, seeds=(0, 1)
-        )
+        (found,) = self.compare_all()
+        return replace(found, dataset=dataset)
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +89,14 @@ def test_a_killed_comparison_goes_on_and_ends_the_same(tmp_path, finished, monke
             table.train()
     half = table.compare()
     assert 0 < half.unfinished < 8
-    assert "Not finished, so left out or '-':" in as_text(half)
+    assert "Not finished, so left out or '-':" in as_text([half])
     table.said.clear()
     table.train()
     assert "of 8 runs are finished already." in table.said[0]
     assert all("left" in line for line in table.said[1:])
     assert (
-        as_text(table.compare()).splitlines()[:12] == as_text(finished.compare()).splitlines()[:12]
+        as_text(table.compare_all()).splitlines()[:12]
+        == as_text(finished.compare_all()).splitlines()[:12]
     )
     assert _metrics(table.compare()) == _metrics(finished.compare())
     monkeypatch.setattr(comparing, "fit_once", None)  # all is finished: nothing is trained
@@ -140,12 +145,13 @@ def test_a_stage_that_is_also_a_row_is_trained_once(finished):
 
 def test_text_markdown_latex_and_json_say_the_same(finished, tmp_path):
     found = finished.compare()
-    write_comparison(found, tmp_path)
+    write_comparison([found], tmp_path)
     names = ("table.txt", "table.md", "table.tex")
     text, page, latex = ((tmp_path / name).read_text() for name in names)
     stored = json.loads((tmp_path / "comparison.json").read_text())
-    assert stored == json.loads(json.dumps(found.to_json()))
-    for row in stored["rows"]:
+    assert stored == json.loads(json.dumps(to_json([found])))
+    (block,) = stored["blocks"]
+    for row in block["rows"]:
         lines = [line for line in text.splitlines() if line.strip().startswith(row["label"])]
         for i, metric in enumerate(stored["metrics"]):
             one = row["metrics"][metric]
@@ -160,7 +166,7 @@ def test_text_markdown_latex_and_json_say_the_same(finished, tmp_path):
                 p = gap["p_value_holm"]
                 assert lines[1 + i].endswith("<0.001" if p < 0.001 else f"{p:.3f}")
                 assert gap["p_value_holm"] >= gap["p_value"]
-    best = max(stored["rows"], key=lambda row: row["metrics"]["NDCG@10"]["mean"])
+    best = max(block["rows"], key=lambda row: row["metrics"]["NDCG@10"]["mean"])
     assert f"**{best['metrics']['NDCG@10']['mean']:.4f}**" in page
     assert f"{best['metrics']['NDCG@10']['mean']:.4f}*" in text
     assert rf"\textbf{{{best['metrics']['NDCG@10']['mean']:.4f}}}" in latex
@@ -172,7 +178,9 @@ def test_text_markdown_latex_and_json_say_the_same(finished, tmp_path):
 
 
 def test_published_numbers_stand_under_the_name_of_their_data(finished):
-    other, same = (as_text(finished.compare(name)).replace("\n  ", " ") for name in ("shop", "TOY"))
+    other, same = (
+        as_text([finished.compare(name)]).replace("\n  ", " ") for name in ("shop", "TOY")
+    )
     assert "published, PixelRec" in other
     assert "0.0123" in other
     assert "other data: compare the order of the rows" in other
@@ -181,12 +189,12 @@ def test_published_numbers_stand_under_the_name_of_their_data(finished):
     assert "0.5000" in same
     assert "PixelRec" not in same
     assert "other data" not in same
-    assert "<br>published, Toy" in as_markdown(finished.compare("TOY"))
+    assert "<br>published, Toy" in as_markdown([finished.compare("TOY")])
 
 
 def test_nothing_finished_is_a_table_of_dashes(tmp_path):
     table = Table(tmp_path)
-    text = as_text(table.compare())
+    text = as_text([table.compare()])
     assert re.search(r"^  SASRec( +-){5} *$", text, re.MULTILINE)
     assert table.compare().unfinished == 8
     table.train("Started")
@@ -210,16 +218,16 @@ def test_a_damaged_run_is_found(tmp_path):
 
 
 def test_cold_items_among_each_other_and_among_all(tmp_path):
-    text = RECIPE.replace("sampled_metrics: [NDCG@10]\n", "split: cold-item\n")
-    table = Table(tmp_path, text, "cold_items")
+    cold = "scenarios: [cold-item, cold-item-among-all]\n"
+    text = RECIPE.replace("filtered_metrics: [NDCG@10]\nsampled_metrics: [NDCG@10]\n", cold)
+    table = Table(tmp_path, text)
     table.train("item-kNN")
-    among_cold = table.compare()
-    table.recipe = table.recipe.model_copy(update={"cases": "test_among_all"})
-    among_all = table.compare()
+    assert len(list(table.folder.iterdir())) == 2, "both scenarios are read from the same runs"
+    among_cold, among_all = table.compare_all()
     record = table.folder / table.plan.rows["item-kNN"][0].name / "run.json"
     metrics = json.loads(record.read_text())["metrics"]
     for found, name in ((among_cold, "test"), (among_all, "test_among_all")):
         mean = found.rows[1].found.estimates["NDCG@10"].mean
         assert mean == pytest.approx(metrics[name]["metrics"]["NDCG@10"]["mean"])
-        assert metrics[name]["protocol"] in as_text(found).replace("\n  ", " ")
+        assert metrics[name]["protocol"] in as_text([found]).replace("\n  ", " ")
     assert among_cold.n_users < len(table.split.test)  # several cases of a user are one draw

@@ -14,6 +14,7 @@ from vlmrec.models import ItemKNN, Popularity, SASRec, SASRecContent
 from vlmrec.pipeline.adding import add_items
 from vlmrec.pipeline.evaluation import evaluate
 from vlmrec.pipeline.fitting import fit
+from vlmrec.pipeline.new_items import NewItems
 from vlmrec.pipeline.recommending import recommend
 from vlmrec.pipeline.run import Run
 from vlmrec.testing.worlds import small_dataset
@@ -132,7 +133,7 @@ NEW = pl.DataFrame({"item_id": ["new", "twin"], "title": ["Something else", "tit
 
 def test_new_items_are_recommended_at_once(shop_run, tmp_path):
     run, cache = shop_run
-    more = add_items(run, NEW, cache=cache)
+    more = add_items(run, NEW, new_items=NewItems(exposure=0, neighbours=0), cache=cache)
     assert more.items.height == run.items.height + 2
     assert run.items.height == 23  # the run that was given is as it was
     assert more.item_vectors is not None

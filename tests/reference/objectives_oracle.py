@@ -29,11 +29,13 @@ def plain_sampled_softmax(
     targets: Tensor,
     negatives: Tensor,
     skip_similar: float | None = None,
+    odds: Tensor | None = None,
 ) -> Tensor:
     """Returns the cross-entropy of the target among itself and its negatives.
 
     A negative that is the target does not count, nor does one whose cosine with it is above
-    `skip_similar`; one that was drawn twice counts twice.
+    `skip_similar`; one that was drawn twice counts twice. With odds ``[P]``, one that is drawn
+    twice as often as uniformly counts half.
     """
     total = queries.new_zeros(())
     for row, (query, target) in enumerate(zip(queries, targets.tolist(), strict=True)):
@@ -44,7 +46,9 @@ def plain_sampled_softmax(
             if item != target and (skip_similar is None or close <= skip_similar):
                 rivals.append(item)
         scores = keys[rivals] @ query
-        total = total + torch.logsumexp(scores, dim=0) - scores[0]
+        weights = torch.ones_like(scores) if odds is None else 1 / odds[rivals].to(scores)
+        weights[0] = 1  # the target was not drawn
+        total = total + torch.logsumexp(scores + weights.log(), dim=0) - scores[0]
     return total
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vlmrec.core.random import Streams
-from vlmrec.data.negatives import UniformNegatives
+from vlmrec.data.negatives import PopularNegatives, UniformNegatives, popularity_odds
 from vlmrec.data.sequences import Sequences
 from vlmrec.testing.worlds import small_dataset
 
@@ -51,3 +51,33 @@ def test_a_user_who_has_everything_does_not_hang():
     sampler = UniformNegatives.over(np.array([1, 2]), events.whole())
     drawn = sampler.per_position(np.array([1]), 3, 2, Streams(0).numpy("x"))
     assert np.isin(drawn, [1, 2]).all()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_popular_negatives_come_as_often_as_their_odds_say(train, shared):
+    pool = np.arange(1, 21)  # some items of the histories are not to be drawn
+    sampler = PopularNegatives.by_popularity(pool, train, 0.5, "nothing")
+    rng = Streams(0).numpy("x")
+    drawn = (
+        sampler.shared(60_000, rng)
+        if shared
+        else sampler.per_position(train.users[:6], 100, 100, rng).ravel()
+    )
+    odds = popularity_odds(pool, train, 0.5)
+    counts = np.bincount(train.flat(), minlength=24)[1:21]
+    np.testing.assert_allclose(odds / odds[0], ((counts + 1) / (counts[0] + 1)) ** 0.5)
+    assert odds.mean() == pytest.approx(1)
+    found = np.bincount(drawn, minlength=24)
+    assert found[1:21].sum() == 60_000
+    np.testing.assert_allclose(found[1:21] / 3000, odds, rtol=0.1)
+
+
+def test_popular_negatives_leave_out_the_users_own(train):
+    sampler = PopularNegatives.by_popularity(np.arange(1, 24), train, 1.0)
+    drawn = sampler.per_position(train.users, 20, 5, Streams(0).numpy("x"))
+    for row, (start, stop) in enumerate(zip(train.start, train.stop, strict=True)):
+        assert not np.isin(drawn[row], train.sequences.items[start:stop]).any()
+
+
+def test_power_zero_draws_all_alike(train):
+    np.testing.assert_array_equal(popularity_odds(np.arange(1, 24), train, 0.0), np.ones(23))

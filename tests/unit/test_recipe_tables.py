@@ -72,15 +72,26 @@ def test_a_recipe_is_read(tmp_path):
         (("epochs: 2", "seed: 2"), "'seed' stands among the options of training"),
         (("like: base}", "like: base, baseline: true}"), "Several rows have 'baseline: true'"),
         (("hr@10", "hits@10"), "Unknown metric 'hits@10'"),
-        (("dataset: toy", "dataset: toy\ncases: test_among_all"), "with the split 'leave-one-out'"),
+        (
+            ("dataset: toy", "dataset: toy\nscenarios: [long-tails]"),
+            "There is no scenario 'long-tails'. Did you mean 'long-tail'",
+        ),
+        (
+            ("dataset: toy", "dataset: toy\nscenarios: [long-tail, long-tail]"),
+            r"'scenarios' of the recipe is \['long-tail', 'long-tail'\]. List at least one, each",
+        ),
+        (
+            ("dataset: toy", "dataset: toy\nscenarios: [{name: mine, split: cold-users}]"),
+            "Option 'scenarios.split' for recipe .* was given 'cold-users'",
+        ),
         (("dataset: toy", "dataset: toy\nlayout: {intervals: [MRR@5]}"), "'MRR@5', which is no co"),
         (
             ("dataset: toy", "dataset: toy\nfilter_seen: true\nfiltered_metrics: [MRR@5]"),
             "'filtered_metrics' are columns beside unfiltered ones",
         ),
         (
-            ("dataset: toy", "dataset: toy\nsplit: cold-item\nsampled_metrics: [MRR@5]"),
-            "'sampled_metrics' are drawn from the whole catalogue",
+            ("dataset: toy", "dataset: toy\nscenarios: [cold-item]\nsampled_metrics: [MRR@5]"),
+            "'sampled_metrics' are of rankings of the whole catalogue, .* 'cold-item' ranks cold",
         ),
         (("rows:", "rows: 3\nlayout:"), "'rows' of the recipe '.*' holds a int; a list was expe"),
         (("- {label: Base, like: base}", "- Base"), "Row '5' of the recipe .* holds a str"),

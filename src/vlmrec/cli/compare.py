@@ -1,15 +1,23 @@
-"""`vlmrec compare`: the models of a recipe over several seeds, in one table."""
+"""`vlmrec compare`: the models of a recipe over seeds, datasets and scenarios, in one table."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vlmrec.data.dataset import Dataset
 
 
 def compare(
     recipe: Annotated[Path, typer.Argument(help="Recipe of a table (YAML, with 'rows').")],
-    data: Annotated[Path, typer.Option("--data", "-d", help="Dataset folder.")],
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", "-d", help="Dataset folder; repeatable, each gets its columns."),
+    ],
     out: Annotated[
         Path,
         typer.Option("--out", "-o", help="Folder of runs and tables; recipes may share it."),
@@ -33,25 +41,22 @@ def compare(
     """
     from accelerate import PartialState
 
-    from vlmrec.cli.train import split_by
-    from vlmrec.data.dataset import Dataset
     from vlmrec.pipeline.comparing import RUNS, train_missing, write_comparison
-    from vlmrec.pipeline.comparison import compare_finished
+    from vlmrec.pipeline.comparison import compare_finished, to_json
     from vlmrec.pipeline.comparison_page import as_text
-    from vlmrec.pipeline.planned_runs import plan
+    from vlmrec.pipeline.comparison_report import report_comparison
     from vlmrec.pipeline.recipes import read_recipe
+    from vlmrec.pipeline.settings import settings_of
 
     asked = read_recipe(recipe)
     chosen = asked.seeds if seeds is None else parse_seeds(seeds)
-    split = split_by(Dataset.load(data), asked.split)
-    planned = plan(asked, split, chosen)
+    settings = settings_of(asked, load_datasets(data), chosen)
     labels = only or [row.label for row in asked.rows]
-    planned.runs(labels)  # refuses an unknown label, with --table as well
+    settings[0].plan.runs(labels)  # refuses an unknown label, with --table as well
     runs = out / RUNS
     if not table:
         train_missing(
-            planned,
-            split,
+            settings,
             runs,
             labels,
             filter_seen=asked.filter_seen,
@@ -59,14 +64,36 @@ def compare(
         )
         if not PartialState().is_main_process:
             return  # several processes, one table
-    name = data.resolve().name
-    found = compare_finished(asked, planned, split, runs, dataset=name, seeds=chosen)
+    found = compare_finished(asked, settings, runs, chosen)
     write_comparison(found, out / recipe.stem)
+    report_comparison(out / recipe.stem / "report.html", found, settings, runs)
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2))
+        typer.echo(json.dumps(to_json(found), indent=2))
     else:
         typer.echo(as_text(found))
         typer.echo(f"\nTable: {out / recipe.stem}", err=True)
+
+
+def load_datasets(folders: "Sequence[Path]") -> "dict[str, Dataset]":
+    """Returns the datasets by the names of their folders.
+
+    Raises:
+        ConfigError: Two folders have the same name.
+        DataError: There is no dataset in a folder.
+    """
+    from vlmrec.core.errors import ConfigError
+    from vlmrec.data.dataset import Dataset
+
+    found: dict[str, Dataset] = {}
+    for folder in folders:
+        name = folder.resolve().name
+        if name in found:
+            raise ConfigError(
+                f"Two datasets are called '{name}'; the table tells them apart by their folders.",
+                "Rename one of the folders.",
+            )
+        found[name] = Dataset.load(folder)
+    return found
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ def evaluate(
     from vlmrec.pipeline.evaluation import evaluate_split
 
     loaded, split = load_run_and_split(run, data)
-    measured = evaluate_split(loaded.ranker(), split, filter_seen=filter_seen)
+    measured = evaluate_split(loaded.ranker(), split, filter_seen=filter_seen, model=loaded.model)
     if as_json:
         typer.echo(json.dumps(measured.to_json(), indent=2))
     else:

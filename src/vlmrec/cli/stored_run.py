@@ -19,9 +19,9 @@ def load_run_and_split(run: Path, data: Path | None) -> "tuple[Run, Split]":
         ArtifactError: The folder holds no finished run, or it was trained on other data.
         DataError: The dataset is not there.
     """
-    from vlmrec.cli.train import split_by
     from vlmrec.core.errors import DataError
     from vlmrec.data.dataset import Dataset
+    from vlmrec.data.named_splits import split_by
     from vlmrec.pipeline.evaluation import require_same_data
     from vlmrec.pipeline.run import Run
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from vlmrec.data.dataset import Dataset
-    from vlmrec.data.splits import Split
     from vlmrec.models.spec import ModelSpec
     from vlmrec.train.options import TrainOptions
 
@@ -20,6 +18,8 @@ class Protocol(StrEnum):
     leave_one_out = "leave-one-out"
     global_time = "global-time"
     cold_item = "cold-item"
+    cold_user = "cold-user"
+    cold_user_by_time = "cold-user-by-time"
 
 
 def train(
@@ -63,6 +63,7 @@ def train(
 
     from vlmrec.core.config import merge, parse_assignments, read_config_file
     from vlmrec.data.dataset import Dataset
+    from vlmrec.data.named_splits import split_by
     from vlmrec.models import model_class
     from vlmrec.pipeline.fitting import fit
 
@@ -110,12 +111,3 @@ def divide_options(
             )
     where = f"model '{kind.name}'"
     return kind.parse(of_model, where), TrainOptions.parse(of_training, where)
-
-
-def split_by(dataset: "Dataset", protocol: Protocol | str) -> "Split":
-    """Returns the split of the named protocol with its default options."""
-    if protocol == Protocol.global_time:
-        return dataset.global_time()
-    if protocol == Protocol.cold_item:
-        return dataset.cold_items()
-    return dataset.leave_one_out()

@@ -30,11 +30,10 @@ def tune(
 ) -> None:
     """Search the options of a recipe's rows, on validation cases only.
 
-    Every row gets the same budget. The same command continues after a kill, and goes on with a
-    larger budget. What was found is written to OUT/SPACE/ as text, Markdown and JSON, and as a
-    recipe for vlmrec compare.
+    Every row gets the same budget. Of several scenarios the first one counts. The same command
+    continues after a kill, and goes on with a larger budget. What was found is written to
+    OUT/SPACE/ as text, Markdown and JSON, and as a recipe for vlmrec compare.
     """
-    from vlmrec.cli.train import split_by
     from vlmrec.data.dataset import Dataset
     from vlmrec.pipeline.tuned import Tuned
     from vlmrec.pipeline.tuning import require_optuna
@@ -45,7 +44,7 @@ def tune(
     require_optuna()
     _require_one_process()
     planned = read_tuning(space, trials=trials, hours=hours)
-    split = split_by(Dataset.load(data), planned.recipe.split)
+    split = planned.recipe.scenarios[0].split_of(Dataset.load(data))
     folder = out / space.stem
     rows = search(
         planned,

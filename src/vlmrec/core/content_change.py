@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,3 +33,33 @@ class ContentChange:
     def absent(cls, n_items: int) -> "ContentChange":
         """Returns the change after which no item has the modality."""
         return cls(torch.zeros(n_items + 1, dtype=torch.int64))
+
+
+def taken_away(n_items: int, share: float, rng: np.random.Generator) -> Tensor:
+    """Returns `ContentChange.shown` for a share of the items having nothing to show.
+
+    With the same `rng`, the items that lack it at a smaller share lack it at a larger one too.
+
+    Args:
+        n_items: Number of items I.
+        share: Of the items, 0 to 1.
+        rng: Which ones.
+    """
+    order = rng.permutation(n_items) + 1
+    shown = torch.arange(n_items + 1)
+    shown[torch.as_tensor(order[: round(share * n_items)])] = 0
+    return shown
+
+
+def dealt_anew(n_items: int, share: float, rng: np.random.Generator) -> Tensor:
+    """Returns `ContentChange.shown` for a share of the items (two or more) showing each other's.
+
+    Args:
+        n_items: Number of items I.
+        share: Of the items, 0 to 1.
+        rng: Which ones, and whose content each shows.
+    """
+    ring = torch.as_tensor(rng.permutation(n_items)[: max(round(share * n_items), 2)] + 1)
+    shown = torch.arange(n_items + 1)
+    shown[ring] = ring.roll(1)
+    return shown

@@ -14,11 +14,12 @@ from vlmrec.core.columns import IMAGE, ITEM_ID, TIMESTAMP, USER_ID
 from vlmrec.core.errors import ArtifactError, DataError
 from vlmrec.core.files import atomic_folder, read_json_object, write_json
 from vlmrec.data.catalog import Catalog, complete_table, match_pictures
+from vlmrec.data.cold_items import ColdItemOptions, cold_item_split
 from vlmrec.data.frames import Frame, ordered_interactions, to_polars
 from vlmrec.data.parquet_log import read_log
 from vlmrec.data.parquet_write import write_table
 from vlmrec.data.sequences import Sequences
-from vlmrec.data.splits import ColdItemOptions, GlobalTimeOptions, Split
+from vlmrec.data.splits import GlobalTimeOptions, Split
 from vlmrec.data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -193,6 +194,11 @@ class Dataset:
         fingerprint = _fingerprint(self.users, self.items, self.sequences, catalog)
         return replace(self, catalog=catalog, fingerprint=fingerprint)
 
+    def with_sequences(self, sequences: Sequences) -> "Dataset":
+        """Returns the dataset with other events of the same users and items."""
+        fingerprint = _fingerprint(self.users, self.items, sequences, self.catalog)
+        return replace(self, sequences=sequences, fingerprint=fingerprint, events=None)
+
     def describe(self, source: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns the manifest: source, counts, fingerprint."""
         return {
@@ -236,7 +242,7 @@ class Dataset:
 
     def cold_items(self, share: float = 0.2, last: float = 0.3, seed: int = 0) -> Split:
         """Returns the split in which a share of the items never occurs in training."""
-        return Split.cold_item(self, ColdItemOptions(share=share, last=last, seed=seed))
+        return cold_item_split(self, ColdItemOptions(share=share, last=last, seed=seed))
 
 
 def _sequences(log: pl.DataFrame, users: Vocabulary, items: Vocabulary) -> Sequences:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from vlmrec.data.sequences import Histories, IntArray
 
@@ -26,18 +27,22 @@ class UniformNegatives:
     known: IntArray | None
     stride: int
 
-    @classmethod
+    @staticmethod
     def over(
-        cls, pool: IntArray, histories: Histories, exclude: Exclusion = "history"
+        pool: IntArray, histories: Histories, exclude: Exclusion = "history"
     ) -> "UniformNegatives":
         """Returns a sampler over `pool`; "history" excludes what the user has in training."""
         stride = int(pool.max()) + 1
         if exclude == "nothing":
-            return cls(pool, None, stride)
+            return UniformNegatives(pool, None, stride)
         users = histories.users[histories.row_of_events()]
         items = histories.flat().astype(np.int64)
         stride = max(stride, int(items.max(initial=0)) + 1)
-        return cls(pool, np.unique(users * stride + items), stride)
+        return UniformNegatives(pool, np.unique(users * stride + items), stride)
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> IntArray:
+        """Returns items of that shape, each drawn independently."""
+        return self.pool[rng.integers(len(self.pool), size=shape)]
 
     def shared(self, n: int, rng: np.random.Generator) -> IntArray:
         """Returns ``[N]`` distinct items for a whole batch (positives may be among them)."""
@@ -51,7 +56,7 @@ class UniformNegatives:
 
         A user who has (almost) everything keeps what the last of 20 draws gave.
         """
-        drawn = self.pool[rng.integers(len(self.pool), size=(len(users), width, n))]
+        drawn = self.draw((len(users), width, n), rng)
         if self.known is None:
             return drawn
         flat, keys = drawn.reshape(-1), np.repeat(users * self.stride, width * n)
@@ -59,7 +64,7 @@ class UniformNegatives:
         for _ in range(20):
             if not len(clash):
                 break
-            flat[clash] = self.pool[rng.integers(len(self.pool), size=len(clash))]
+            flat[clash] = self.draw((len(clash),), rng)
             clash = self._clashing(keys, flat, clash)
         return drawn
 
@@ -70,6 +75,45 @@ class UniformNegatives:
         wanted = keys[rows] + items[rows]
         place = np.searchsorted(self.known, wanted).clip(max=len(self.known) - 1)
         return rows[self.known[place] == wanted]
+
+
+@dataclass(frozen=True, eq=False)
+class PopularNegatives(UniformNegatives):
+    """Draws items by a power of their popularity.
+
+    Attributes:
+        edges: ``[P] float64`` cumulative probabilities of the pool, the last is 1.
+    """
+
+    edges: NDArray[np.float64]
+
+    @classmethod
+    def by_popularity(
+        cls, pool: IntArray, histories: Histories, power: float, exclude: Exclusion = "history"
+    ) -> "PopularNegatives":
+        """Returns a sampler over `pool`, with the probabilities of `popularity_odds`."""
+        plain = UniformNegatives.over(pool, histories, exclude)
+        edges = np.cumsum(popularity_odds(pool, histories, power))
+        return cls(plain.pool, plain.known, plain.stride, edges / edges[-1])
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> IntArray:
+        """Returns items of that shape, each drawn independently."""
+        return self.pool[np.searchsorted(self.edges, rng.random(shape), side="right")]
+
+    def shared(self, n: int, rng: np.random.Generator) -> IntArray:
+        """Returns ``[N]`` items for a whole batch, popular ones more than once."""
+        return self.draw((n,), rng)
+
+
+def popularity_odds(pool: IntArray, histories: Histories, power: float) -> NDArray[np.float64]:
+    """Returns ``[P]`` how often an item is drawn, as a multiple of uniform drawing.
+
+    The probability is proportional to ``(training events + 1) ** power``; the one lets items
+    without events be drawn as well.
+    """
+    counts = np.bincount(histories.flat(), minlength=int(pool.max()) + 1)[pool]
+    weights = (counts + 1.0) ** power
+    return weights / weights.mean()
 
 
 def drawn_negatives(

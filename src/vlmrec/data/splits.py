@@ -10,7 +10,6 @@ from pydantic import Field
 
 from vlmrec.core.config import StrictConfig
 from vlmrec.core.errors import ConfigError, DataError
-from vlmrec.core.random import Streams
 from vlmrec.data.sequences import Histories, IntArray, Sequences
 
 if TYPE_CHECKING:
@@ -55,16 +54,6 @@ class GlobalTimeOptions(StrictConfig):
     """Which events of a user in a window are targets."""
 
 
-class ColdItemOptions(StrictConfig):
-    """Which items are kept from training, and where the tests lie."""
-
-    share: float = Field(default=0.2, gt=0, lt=1)
-    """Share of the items, drawn uniformly, that training never sees."""
-    last: float = Field(default=0.3, gt=0, lt=1)
-    """Test targets are cold items in this last share of a user's events."""
-    seed: int = 0
-
-
 @dataclass(frozen=True, eq=False)
 class Split:
     """Training histories, validation cases and test cases of one dataset.
@@ -79,6 +68,8 @@ class Split:
         training_items: Internal ids that training may know (the softmax runs over them), or
             None for the whole catalogue.
         test_candidates: Internal ids among which test targets are ranked, or None for all.
+        test_warm: Beside test cases about items that training never saw: some about items that
+            it did, from the same parts of the same sequences. None where all are of one kind.
         notes: What was left out and why, with counts.
     """
 
@@ -90,6 +81,7 @@ class Split:
     fingerprint: str
     training_items: IntArray | None = None
     test_candidates: IntArray | None = None
+    test_warm: Cases | None = None
     notes: dict[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
@@ -115,9 +107,9 @@ class Split:
             dataset,
             "leave-one-out",
             Histories(whole.sequences, whole.users, whole.start, stop),
-            _cases(tested, tested.start, tested.stop - 2),
-            _cases(tested, tested.start, tested.stop - 1),
-            _fingerprint(dataset, "leave-one-out", ""),
+            cases_at(tested, tested.start, tested.stop - 2),
+            cases_at(tested, tested.start, tested.stop - 1),
+            split_fingerprint(dataset, "leave-one-out", ""),
             notes={"users_with_fewer_than_3_events_not_tested": int((~enough).sum())},
         )
 
@@ -149,56 +141,12 @@ class Split:
             "valid_targets_without_history": new_valid,
             "test_targets_without_history": new_test,
         }
-        print_of = _fingerprint(dataset, "global-time", options.model_dump_json())
+        print_of = split_fingerprint(dataset, "global-time", options.model_dump_json())
         return cls(dataset, "global-time", train, valid, test, print_of, notes=notes)
 
-    @classmethod
-    def cold_item(cls, dataset: "Dataset", options: ColdItemOptions) -> "Split":
-        """A share of the items is unknown to training; they are ranked among each other.
 
-        Histories hold warm items only. Training sees the warm events in the first part of each
-        user's sequence, validation is the last of these, tests are the cold events in the
-        last part.
-
-        Raises:
-            DataError: Nothing is left to test or to train.
-        """
-        rng = Streams(options.seed).numpy("cold-items")
-        n_cold = max(1, round(dataset.n_items * options.share))
-        cold = np.sort(rng.choice(dataset.n_items, size=n_cold, replace=False) + 1)
-        is_cold = np.zeros(dataset.n_items + 1, dtype=bool)
-        is_cold[cold] = True
-        full = dataset.sequences
-        event_cold = is_cold[full.items]
-        warm = _only(full, ~event_cold)
-        warm_before = np.concatenate([[0], np.cumsum(~event_cold)])  # warm events before event e
-        lengths = np.diff(full.offsets)
-        late = full.offsets[:-1] + np.floor(lengths * (1 - options.last)).astype(np.int64)
-        user_of = np.repeat(np.arange(len(lengths)), lengths)
-        start, stop = warm.offsets[:-1], warm_before[late]
-        event = np.flatnonzero(event_cold & (np.arange(full.n_events) >= late[user_of]))
-        event = event[warm_before[event] > start[user_of[event]]]
-        trained = stop - start >= 3
-        if not len(event) or not trained.any():
-            raise DataError("The cold-item split leaves nothing to test or to train.")
-        owner = user_of[event]
-        users = np.arange(1, len(lengths) + 1, dtype=np.int64)
-        chosen = Histories(warm, users, start, stop).subset(trained)
-        test = Histories(warm, users[owner], start[owner], warm_before[event])
-        return cls(
-            dataset,
-            "cold-item",
-            Histories(warm, chosen.users, chosen.start, chosen.stop - 1),
-            _cases(chosen, chosen.start, chosen.stop - 1),
-            Cases(test, full.items[event].astype(np.int64)),
-            _fingerprint(dataset, "cold-item", options.model_dump_json()),
-            training_items=np.flatnonzero(~is_cold)[1:],
-            test_candidates=cold,
-            notes={"cold_items": n_cold, "users_too_short_to_train_on": int((~trained).sum())},
-        )
-
-
-def _cases(rows: Histories, start: IntArray, stop: IntArray) -> Cases:
+def cases_at(rows: Histories, start: IntArray, stop: IntArray) -> Cases:
+    """Returns the cases whose history is ``start:stop`` and whose target stands at `stop`."""
     histories = Histories(rows.sequences, rows.users, start, stop)
     return Cases(histories, rows.sequences.items[stop].astype(np.int64))
 
@@ -222,19 +170,11 @@ def _window_cases(
         position = end[rows] - 1 if rule == "last" else begin[rows]
     with_history = position > whole.start[rows]
     rows, position = rows[with_history], position[with_history]
-    cases = _cases(whole.subset(rows), whole.start[rows], position)
+    cases = cases_at(whole.subset(rows), whole.start[rows], position)
     return cases, int((~with_history).sum())
 
 
-def _only(sequences: Sequences, kept: NDArray[np.bool_]) -> Sequences:
-    before = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-    return Sequences(
-        np.asarray(sequences.items)[kept],
-        before[sequences.offsets],
-        np.asarray(sequences.timestamps)[kept],
-    )
-
-
-def _fingerprint(dataset: "Dataset", name: str, options: str) -> str:
+def split_fingerprint(dataset: "Dataset", name: str, options: str) -> str:
+    """Returns what tells a split from others: its data, its protocol, its options as text."""
     text = "\x1f".join([dataset.fingerprint, name, options])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

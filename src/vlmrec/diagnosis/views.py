@@ -6,10 +6,7 @@ part of the report card speaks of the same views and none is computed twice.
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import torch
-
-from vlmrec.core.content_change import ContentChange
+from vlmrec.core.content_change import ContentChange, dealt_anew, taken_away
 from vlmrec.core.random import Streams
 
 BOTH = "both"
@@ -69,13 +66,16 @@ def plan_views(
         others = {one: absent[one] for one in modalities if one != name}
         views[only(name, modalities)] = others
     for name in modalities:
-        views[shuffled(name)] = {name: _dealt_anew(n_items, streams.numpy("shuffled", name))}
+        views[shuffled(name)] = {
+            name: ContentChange(dealt_anew(n_items, 1.0, streams.numpy("shuffled", name)))
+        }
     for name in modalities:
         views[noisy(name, 1.0)] = {name: _noise(name, 1.0, streams)}
     views[NOTHING] = absent
     for name in modalities if curves else ():
         for share in SHARES[1:-1]:
-            views[missing(name, share, modalities)] = {name: _gone(name, share, n_items, streams)}
+            shown = taken_away(n_items, share, streams.numpy("missing", name))
+            views[missing(name, share, modalities)] = {name: ContentChange(shown)}
         for share in SHARES[1:-1]:
             views[noisy(name, share)] = {name: _noise(name, share, streams)}
     return views
@@ -83,18 +83,3 @@ def plan_views(
 
 def _noise(modality: str, share: float, streams: Streams) -> ContentChange:
     return ContentChange(noise=share, seed=streams.child_seed("noise", modality))
-
-
-def _gone(modality: str, share: float, n_items: int, streams: Streams) -> ContentChange:
-    order = streams.numpy("missing", modality).permutation(n_items) + 1
-    shown = torch.arange(n_items + 1)
-    shown[torch.as_tensor(order[: round(share * n_items)])] = 0
-    return ContentChange(shown)
-
-
-def _dealt_anew(n_items: int, rng: np.random.Generator) -> ContentChange:
-    """Returns a change after which no item (of two or more) shows its own content."""
-    ring = torch.as_tensor(rng.permutation(n_items) + 1)
-    shown = torch.zeros(n_items + 1, dtype=torch.int64)
-    shown[ring] = ring.roll(1)
-    return ContentChange(shown)

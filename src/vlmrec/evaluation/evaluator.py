@@ -15,6 +15,7 @@ from vlmrec.core.random import Streams
 from vlmrec.data.splits import Cases
 from vlmrec.evaluation.metrics import RankMetric, coverage, gini, parse_metrics
 from vlmrec.evaluation.protocol import describe_protocol
+from vlmrec.evaluation.quota import Quota
 from vlmrec.evaluation.ranking import RankResult, rank_targets
 from vlmrec.evaluation.significance import Estimate, bootstrap_means
 from vlmrec.evaluation.slices import Slice
@@ -125,6 +126,7 @@ def evaluate_ranker(
     filter_seen: bool = False,
     also_filtered: bool = False,
     candidates: np.ndarray | None = None,
+    quota: Quota | None = None,
     slices: Sequence[Slice] = (),
     list_length: int = 10,
     n_resamples: int = 1000,
@@ -142,6 +144,7 @@ def evaluate_ranker(
             excepted).
         also_filtered: Measure with these items left out as well, on the same scores.
         candidates: ``[P] int`` internal ids that compete, or None for the whole catalogue.
+        quota: Mix lists by quota, see there; None ranks by score alone.
         slices: Groups of cases to report by themselves.
         list_length: How many recommendations a user gets, for coverage and Gini.
         n_resamples: Bootstrap resamples of users behind each interval.
@@ -163,6 +166,7 @@ def evaluate_ranker(
         filter_seen=filter_seen,
         also_filtered=also_filtered and not filter_seen,
         candidates=candidates,
+        quota=quota,
         top_k=list_length,
         on_progress=on_progress,
     )

@@ -1,7 +1,8 @@
-"""A table of numbers with groups of rows and blocks of columns: text, Markdown, LaTeX."""
+"""A table of numbers with groups of rows and blocks of columns: text, Markdown, LaTeX, HTML."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 
 _MARKS = {0: " ", 1: "*", 2: "~"}
@@ -149,6 +150,57 @@ class Grid:
             lines.append(rf"{indent}{latex_text(line.label)} & {cells} \\")
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
+    def to_html(self, caption: str) -> str:
+        """Returns the table for a web page; the best is bold, the second best underlined.
+
+        Words are escaped. Blocks and groups are said to those who listen to the page.
+
+        Args:
+            caption: What the table shows, for those who do not see it.
+
+        >>> line = Line("R&D", (Cell("0.50", 1),))
+        >>> print(Grid("model", (Block("", ("NDCG",)),), (line,)).to_html("Means"))
+        <table class="ranked">
+        <caption class="hidden">Means</caption>
+        <thead>
+        <tr><th scope="col">model</th><th scope="col" class="number first">NDCG</th></tr>
+        </thead>
+        <tbody>
+        <tr><th scope="row">R&amp;D</th><td class="number first"><b>0.50</b></td></tr>
+        </tbody>
+        </table>
+        """
+        kinds = [
+            ("words" if block.words else "number") + ("" if i else " first")
+            for block in self.blocks
+            for i in range(len(block.columns))
+        ]
+        headings = "".join(
+            f'<th scope="col" class="{kind}">{escape(heading)}</th>'
+            for kind, heading in zip(kinds, self._headings(), strict=True)
+        )
+        lines = ['<table class="ranked">', f'<caption class="hidden">{escape(caption)}</caption>']
+        lines += ["<thead>", *self._html_titles()]
+        lines += [f'<tr><th scope="col">{escape(self.corner)}</th>{headings}</tr>', "</thead>"]
+        for i, line in enumerate(self.lines):
+            if i == 0 or line.group != self.lines[i - 1].group:
+                lines += ["</tbody>"] * bool(i) + ["<tbody>", *_html_group(line, len(kinds))]
+            cells = "".join(map(_html_cell, line.cells, kinds))
+            lines.append(f'<tr><th scope="row">{escape(line.label)}</th>{cells}</tr>')
+        return "\n".join([*lines, *["</tbody>"] * bool(self.lines), "</table>"])
+
+    def _html_titles(self) -> list[str]:
+        if not any(block.title for block in self.blocks):
+            return []
+        titles = "".join(
+            f'<th scope="colgroup" colspan="{len(block.columns)}">'
+            f"<span>{escape(block.title)}</span></th>"
+            if block.title
+            else f'<td colspan="{len(block.columns)}"></td>'
+            for block in self.blocks
+        )
+        return [f'<tr class="titles"><td></td>{titles}</tr>']
+
     def _latex_titles(self) -> list[str]:
         if not any(block.title for block in self.blocks):
             return []
@@ -231,3 +283,16 @@ def _latex_row(cells: Sequence[str]) -> str:
 def _latex_cell(cell: Cell) -> str:
     text = latex_text(cell.text)
     return {0: text, 1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}[cell.place]
+
+
+def _html_group(line: Line, n_columns: int) -> list[str]:
+    if not line.group:
+        return []
+    span = f'scope="rowgroup" colspan="{n_columns + 1}"'
+    return [f'<tr class="group"><th {span}><span>{escape(line.group)}</span></th></tr>']
+
+
+def _html_cell(cell: Cell, kind: str) -> str:
+    tag = {0: "", 1: "b", 2: "u"}[cell.place]
+    text = f"<{tag}>{escape(cell.text)}</{tag}>" if tag else escape(cell.text)
+    return f'<td class="{kind}">{text}</td>'

@@ -18,6 +18,7 @@ from vlmrec.evaluation.pool import (
     make_pool,
     target_columns,
 )
+from vlmrec.evaluation.quota import MixedPool, Quota
 from vlmrec.evaluation.seen import hide_seen
 from vlmrec.evaluation.top_items import best_columns
 
@@ -66,6 +67,7 @@ def rank_targets(
     filter_seen: bool = False,
     also_filtered: bool = False,
     candidates: np.ndarray | None = None,
+    quota: Quota | None = None,
     top_k: int = 0,
     memory_budget: int = 64 * MEBIBYTE,
     on_progress: Callable[[int, int], None] | None = None,
@@ -88,6 +90,8 @@ def rank_targets(
         filter_seen: Give -inf to all items of the case's whole history, except the target.
         also_filtered: Give the ranks with seen items left out as well, from the same scores.
         candidates: ``[P] int`` internal ids that compete, or None for the whole catalogue.
+        quota: Mix lists by quota; a rank is then the place in the mixed list, and ties are
+            those with items of the target's own kind.
         top_k: Also return the best `top_k` items of each case.
         memory_budget: Bytes that the score buffers may use. At least three rows of scores
             are always held, each 4 bytes an item.
@@ -100,6 +104,7 @@ def rank_targets(
         FloatingPointError: A score is NaN or infinite.
     """
     pool = make_pool(ranker.n_items, candidates)
+    mixed = None if quota is None else quota.over(pool.items)
     targets = np.asarray(cases.targets, dtype=np.int64)
     columns = target_columns(pool, targets)
     result = _empty_result(len(targets), top_k, pool, also_filtered=also_filtered)
@@ -115,13 +120,13 @@ def rank_targets(
             result.impossible[rows] = hide_seen(scores, cases.subset(rows), pool)
         if on_block is not None:
             on_block(rows, queries, scores)
-        _rank_block(scores, columns[rows], rows, result)
+        result.scores[rows] = scores_at(scores, columns[rows])[:, 0].cpu().numpy()
+        result.ranks[rows], result.ties[rows] = ranks_in(scores, columns[rows], mixed)
         if top_k:
-            _list_block(scores, pool, rows, result)
+            _list_block(scores, pool, mixed, rows, result)
         if result.filtered is not None:
             hide_seen(scores, cases.subset(rows), pool)
-            greater, not_less = _count(scores, _at(scores, columns[rows]))
-            result.filtered[rows] = (greater + not_less + 1) / 2
+            result.filtered[rows] = ranks_in(scores, columns[rows], mixed)[0]
         if on_progress is not None:
             on_progress(min(stop, len(cases)), len(cases))
     return result
@@ -173,17 +178,46 @@ def _score_block(
     return queries
 
 
-def _rank_block(scores: Tensor, columns: np.ndarray, rows: np.ndarray, result: RankResult) -> None:
-    target = _at(scores, columns)
+def ranks_in(
+    scores: Tensor, columns: np.ndarray, mixed: MixedPool | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the expected ranks and the ties ``[B]`` of the items in ``columns [B]``.
+
+    Args:
+        scores: ``[B, P] float32``.
+        columns: Where each row's target is.
+        mixed: How lists are mixed, if they are.
+    """
+    target = scores_at(scores, columns)
+    if mixed is not None:
+        return _mixed_ranks(scores, target, columns, mixed)
     greater, not_less = _count(scores, target)
     # `not_less` counts the target itself, so the other equals are not_less - greater - 1
     # and 1 + greater + half of them is the mean of greater and not_less plus one half.
-    result.ranks[rows] = (greater + not_less + 1) / 2
-    result.ties[rows] = (not_less - greater - 1).astype(np.int64)
-    result.scores[rows] = target[:, 0].cpu().numpy()
+    return (greater + not_less + 1) / 2, (not_less - greater - 1).astype(np.int64)
 
 
-def _at(scores: Tensor, columns: np.ndarray) -> Tensor:
+def _mixed_ranks(
+    scores: Tensor, target: Tensor, columns: np.ndarray, mixed: MixedPool
+) -> tuple[np.ndarray, np.ndarray]:
+    ranks, ties = np.zeros(len(columns)), np.zeros(len(columns), dtype=np.int64)
+    for new in (False, True):
+        rows = np.flatnonzero(mixed.new[columns] == new)
+        if not len(rows):
+            continue
+        of_rows = scores[torch.as_tensor(rows, device=scores.device)]
+        own, others = (
+            of_rows[:, torch.as_tensor(mixed.columns_of(new=kind), device=scores.device)]
+            for kind in (new, not new)
+        )
+        greater, not_less = _count(own, target[torch.as_tensor(rows, device=scores.device)])
+        n_others = (others > float("-inf")).sum(dim=1).cpu().numpy()
+        ranks[rows] = mixed.expected_places(greater, not_less, n_others, new=new)
+        ties[rows] = (not_less - greater - 1).astype(np.int64)
+    return ranks, ties
+
+
+def scores_at(scores: Tensor, columns: np.ndarray) -> Tensor:
     """Returns ``[B, 1]``, the score of each row's target."""
     return scores.gather(1, torch.as_tensor(columns, device=scores.device).unsqueeze(1))
 
@@ -206,9 +240,11 @@ def _count(scores: Tensor, target: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return greater.cpu().numpy(), not_less.cpu().numpy()
 
 
-def _list_block(scores: Tensor, pool: Pool, rows: np.ndarray, result: RankResult) -> None:
+def _list_block(
+    scores: Tensor, pool: Pool, mixed: MixedPool | None, rows: np.ndarray, result: RankResult
+) -> None:
     k = min(result.top_items.shape[1], len(pool))
-    columns, values = best_columns(scores, k)
+    columns, values = best_columns(scores, k) if mixed is None else mixed.best(scores, k)
     values = values.cpu().numpy()
     items = pool.items[columns.cpu().numpy()]
     result.top_items[rows, :k] = np.where(np.isneginf(values), PADDING_ID, items)

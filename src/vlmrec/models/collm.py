@@ -100,6 +100,8 @@ class CoLLM(ModelSpec):
             raise ValueError(
                 "mode=rerank asks about each item by itself: it needs an objective with negatives"
             )
+        if self.loss().negative_power():
+            raise ValueError("collm draws negatives uniformly; objective.popularity must be 0")
         if self.cf_learns and self.step_one is None:
             raise ValueError("cf_learns is for the second step; step_one is null")
         return self

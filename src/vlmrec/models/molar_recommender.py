@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from vlmrec.core.columns import PADDING_ID
 from vlmrec.core.protocols import BatchSource, LossSum, TrainingBatch
 from vlmrec.core.random import Streams
-from vlmrec.data.negatives import UniformNegatives
 from vlmrec.data.prefix_batches import PrefixBatches
 from vlmrec.items.vector_table import VECTORS
 from vlmrec.models.body_users import BodyUsers
@@ -18,6 +17,7 @@ from vlmrec.models.item_model import ItemModel
 from vlmrec.models.item_reading import ItemReadingRecommender
 from vlmrec.models.molar_items import MolarItems
 from vlmrec.models.molar_parts import read_parts
+from vlmrec.models.negative_drawing import negatives_for, sampled_loss
 from vlmrec.models.post_alignment import PostAlignment
 from vlmrec.models.spec import TrainingData
 from vlmrec.models.stored import StoredModel, load_stage, require_same_split
@@ -116,9 +116,6 @@ class MolarRecommender(ItemReadingRecommender):
         wanted, objective = self.spec.targets_per_user, self.objective
         if wanted is None:
             return super().batches(training, streams, batch_size=batch_size, epochs=epochs)
-        n, negatives = objective.n_negatives, None
-        if n:
-            negatives = UniformNegatives.over(training.training_items, training.histories)
         return PrefixBatches(
             training.histories,
             self.max_len,
@@ -126,8 +123,8 @@ class MolarRecommender(ItemReadingRecommender):
             epochs,
             streams,
             wanted,
-            negatives,
-            n,
+            negatives_for(objective, training, "history"),
+            objective.n_negatives,
             objective.shared_negatives,
         )
 
@@ -150,9 +147,12 @@ class MolarRecommender(ItemReadingRecommender):
 
         states = self._states_at(F.embedding(past_row, read), batch, known)
         goal, wrong = key_row.split([len(goals), picked.numel()])
-        negatives = wrong.view_as(picked) if self.objective.n_negatives else None
-        queries = self.scorer.queries(states[known])
-        loss = self.objective(queries, self.scorer.keys(scored), goal, negatives)
+        queries, table = self.scorer.queries(states[known]), self.scorer.keys(scored)
+        if self.objective.n_negatives:
+            odds, rows = self.odds_of(picked), wrong.view_as(picked)
+            loss = sampled_loss(self.objective, queries, table, goal, rows, odds)
+        else:
+            loss = self.objective(queries, table, goal, None)
         self._note("ranking loss", loss.total / max(loss.count, 1))
         total = loss.total
         if self.alignment is not None:

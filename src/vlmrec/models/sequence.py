@@ -14,11 +14,12 @@ from vlmrec.core.content_change import ContentChange
 from vlmrec.core.protocols import BatchSource, LossSum, TrainingBatch
 from vlmrec.core.random import Streams
 from vlmrec.data.batches import NextItemBatches
-from vlmrec.data.negatives import Exclusion, UniformNegatives
+from vlmrec.data.negatives import Exclusion
 from vlmrec.data.sequences import IntArray
 from vlmrec.items.content_changes import changed
 from vlmrec.items.content_tower import ContentTower, RawContent
 from vlmrec.items.vector_table import VectorTable
+from vlmrec.models.negative_drawing import negatives_for, odds_for, sampled_loss
 from vlmrec.models.spec import Recommender, TrainingData
 from vlmrec.objectives import AnyObjective
 from vlmrec.scoring import Scorer
@@ -64,11 +65,14 @@ class SequenceRecommender(Recommender):
         self.exclude: Exclusion = exclude
         self.personal = bool(getattr(users, "personal", False))
         self.register_buffer("pool", torch.arange(1, n_items + 1), persistent=False)
+        self.odds: Tensor | None = None
         self.register_buffer("place", torch.arange(-1, n_items), persistent=False)
 
     def prepare(self, training: TrainingData) -> None:
         """Takes in which items training may know, and their frozen content."""
         self.restrict(training.training_items)
+        odds = odds_for(self.objective, training)
+        self.odds = None if odds is None else odds.to(self.pool.device)
         if isinstance(self.items, ContentTower | VectorTable):
             self.items.load(training.content, self.pool)
 
@@ -99,11 +103,8 @@ class SequenceRecommender(Recommender):
             streams: Where random numbers come from.
             batch_size: Rows of a batch, over all processes.
         """
-        objective, negatives = self.objective, None
-        if objective.n_negatives:
-            negatives = UniformNegatives.over(
-                training.training_items, training.histories, self.exclude
-            )
+        objective = self.objective
+        negatives = negatives_for(objective, training, self.exclude)
         return NextItemBatches(
             training.histories,
             self.max_len,
@@ -113,6 +114,10 @@ class SequenceRecommender(Recommender):
             objective.n_negatives,
             objective.shared_negatives,
         )
+
+    def odds_of(self, items: Tensor) -> Tensor | None:
+        """Returns how often each negative is drawn, None where all are drawn alike."""
+        return None if self.odds is None else self.odds[items]
 
     def forward(self, batch: TrainingBatch) -> tuple[Tensor, int]:
         """Returns the summed loss and its count (the form that distributed wrappers pass on)."""
@@ -142,7 +147,9 @@ class SequenceRecommender(Recommender):
         sizes = [batch.items.numel(), int(known.sum()), picked.numel()]
         inputs, goal, wrong = row.split(sizes)
         queries = self._queries(table, inputs.view_as(batch.items), batch)
-        return self.objective(queries, self.scorer.keys(table), goal, wrong.view_as(picked))
+        keys = self.scorer.keys(table)
+        rows = wrong.view_as(picked)
+        return sampled_loss(self.objective, queries, keys, goal, rows, self.odds_of(picked))
 
     def _queries(self, table: Tensor, rows: Tensor, batch: TrainingBatch) -> Tensor:
         mask = batch.items != PADDING_ID  # [B, T]
@@ -241,6 +248,10 @@ class SequenceRecommender(Recommender):
             return None
         self.eval()
         return self.items.project(content)
+
+    def known_content(self) -> Mapping[str, RawContent] | None:
+        """Returns the frozen content of all items; None for models of ids or given vectors."""
+        return self.items.raw() if isinstance(self.items, ContentTower) else None
 
 
 class SequenceRanker:

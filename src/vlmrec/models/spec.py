@@ -179,6 +179,13 @@ class Recommender(nn.Module):
         del content
         return None
 
+    def known_content(self) -> Mapping[str, RawContent] | None:
+        """Returns the frozen content ``[I + 1, W]`` that item vectors are learned from.
+
+        By modality; None for models that learn them from anything else, or learn none.
+        """
+        return None
+
 
 class ModelSpec(StrictConfig):
     """Base of every model's specification."""

@@ -29,6 +29,8 @@ class StoredModel:
         items: One row an item in internal order.
         info: What ``run.json`` holds.
         ranks: One row a test case, or None.
+        warm_ranks: One row a case about an item that training saw, where test cases are about
+            others; else None.
     """
 
     spec: ModelSpec
@@ -37,6 +39,7 @@ class StoredModel:
     items: pl.DataFrame
     info: dict[str, Any]
     ranks: pl.DataFrame | None
+    warm_ranks: pl.DataFrame | None = None
 
     def ranker(self) -> Ranker:
         """Returns a frozen view for ranking."""
@@ -67,7 +70,15 @@ def load_model(folder: Path) -> StoredModel:
             f"The weights in '{folder}' do not fit the model in its run.json: {reason}"
         ) from None
     model.eval()
-    return StoredModel(spec, model, bundle.item_vectors, bundle.items, bundle.info, bundle.ranks)
+    return StoredModel(
+        spec,
+        model,
+        bundle.item_vectors,
+        bundle.items,
+        bundle.info,
+        bundle.ranks,
+        bundle.warm_ranks,
+    )
 
 
 def stage_identities(stages: Mapping[str, Stage]) -> dict[str, str]:

@@ -16,3 +16,7 @@ class NextItemLoss(StrictConfig):
         """
         del n_items
         return self
+
+    def negative_power(self) -> float:
+        """Returns the power of an item's popularity by which negatives are drawn; 0 = uniformly."""
+        return 0.0

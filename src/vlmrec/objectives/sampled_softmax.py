@@ -12,10 +12,16 @@ from vlmrec.objectives.next_item import NextItemLoss
 
 
 class SampledSoftmax(NextItemLoss):
-    """Cross-entropy over the target and N uniform negatives.
+    """Cross-entropy over the target and N negatives.
 
     Costs N / I of the full cross-entropy. One shared set of negatives a batch is a matrix
     product; separate sets a position exclude the user's own items.
+
+    Negatives that are drawn by popularity are harder, and teach the model that popular items
+    are wrong more often than they are. Taking the log of their probability Q off their scores
+    undoes that (Bengio & Senecal, 2008); without it, the model learns how well an item fits, its
+    popularity left out. The target, which was not drawn, is not corrected (Khrylchenko et al.,
+    2025, arXiv 2507.09331).
     """
 
     kind: Literal["sampled-softmax"] = "sampled-softmax"
@@ -26,9 +32,22 @@ class SampledSoftmax(NextItemLoss):
     skip_similar: float | None = Field(default=None, gt=-1, lt=1)
     """A negative whose cosine with the target is larger does not count: it may be the same
     product twice. None = all count."""
+    popularity: float = Field(default=0.0, ge=0, le=1)
+    """Negatives are drawn by popularity to this power; 0 = uniformly."""
+    corrected: bool = True
+    """Take log Q off the scores of negatives that are drawn by popularity."""
+
+    def negative_power(self) -> float:
+        """Returns the power of an item's popularity by which negatives are drawn."""
+        return self.popularity
 
     def __call__(
-        self, queries: Tensor, keys: Tensor, targets: Tensor, negatives: Tensor | None
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        targets: Tensor,
+        negatives: Tensor | None,
+        odds: Tensor | None = None,
     ) -> LossSum:
         """Returns the summed loss.
 
@@ -37,10 +56,13 @@ class SampledSoftmax(NextItemLoss):
             keys: ``[P, D]`` the items that occur in this batch.
             targets: ``[M] int64`` rows of `keys`.
             negatives: ``[N]`` or ``[M, N] int64`` rows of `keys`.
+            odds: Shaped like `negatives`: how often each is drawn, as a multiple of uniform
+                drawing. None where that is 1.
         """
         if negatives is None:
             raise ValueError("SampledSoftmax needs negatives.")
-        total = sampled_softmax_sum(queries, keys, targets, negatives, self.skip_similar)
+        log_odds = None if odds is None or not self.corrected else odds.log()
+        total = sampled_softmax_sum(queries, keys, targets, negatives, self.skip_similar, log_odds)
         return LossSum(total, len(targets))
 
 
@@ -50,6 +72,7 @@ def sampled_softmax_sum(
     targets: Tensor,
     negatives: Tensor,
     skip_similar: float | None = None,
+    log_odds: Tensor | None = None,
 ) -> Tensor:
     """Returns ``sum_m -log(e^{s+} / (e^{s+} + sum_n e^{s_n}))`` as a scalar.
 
@@ -62,9 +85,12 @@ def sampled_softmax_sum(
         targets: ``[M] int64`` rows of `keys`.
         negatives: ``[N]`` (shared) or ``[M, N] int64`` rows of `keys`.
         skip_similar: Cosine with the target's key above which a negative does not count.
+        log_odds: Taken off the scores of the negatives, whose shape it has.
     """
     positive = (queries * keys[targets]).sum(dim=-1, keepdim=True)  # [M, 1]
     negative = negative_scores(queries, keys, negatives)  # [M, N]
+    if log_odds is not None:
+        negative = negative - log_odds.to(negative)
     skipped = negatives == targets[:, None]  # [M, N]
     if skip_similar is not None:
         unit = F.normalize(keys.detach(), dim=-1)

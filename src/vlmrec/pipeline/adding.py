@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import torch
 
@@ -15,7 +16,8 @@ from vlmrec.data.vocabulary import Vocabulary
 from vlmrec.items.cache import VectorCache
 from vlmrec.items.content_tower import RawContent
 from vlmrec.pipeline.content import gather_content, raw
-from vlmrec.pipeline.run import Run
+from vlmrec.pipeline.new_items import NewItems
+from vlmrec.pipeline.run import NEW_ITEMS, Run
 from vlmrec.pipeline.vector_sources import require_encoders
 
 
@@ -24,11 +26,13 @@ def add_items(
     items: Frame,
     images: str | os.PathLike[str] | None = None,
     *,
+    new_items: NewItems | None = None,
     cache: VectorCache | None = None,
 ) -> Run:
     """Returns the run with more items, embedded from their words and pictures.
 
-    The new items can be recommended and can stand in histories at once. Store the result with
+    The new items can be recommended and can stand in histories at once. As models place what
+    training never saw too low, their scores are lifted, see `NewItems`. Store the result with
     ``save``.
 
     Args:
@@ -37,6 +41,7 @@ def add_items(
             (``title``, ``description``, ...) and ``image``.
         images: Folder that image paths are relative to; without an ``image`` column pictures
             are found by ``<item_id>.<suffix>``.
+        new_items: How new items get into lists. Holds for all that were ever added to the run.
         cache: Where frozen vectors are kept; default: the user's cache folder.
 
     Raises:
@@ -47,7 +52,7 @@ def add_items(
     run = run if isinstance(run, Run) else Run.load(Path(run))
     vectors = run.item_vectors
     catalog = _new_catalog(run, items, images)
-    grown = run.model.with_items(catalog)
+    grown, options = run.model.with_items(catalog), new_items or NewItems()
     if vectors is None or (grown is None and not run.spec.content()):
         raise ConfigError(
             f"The model '{run.spec.name}' knows items by id only; it cannot place new ones.",
@@ -56,21 +61,39 @@ def add_items(
     if grown is not None:
         model, added = grown
     else:
-        model, added = run.model, _placed(run, catalog, cache)
+        model, added = run.model, _placed(run, catalog, cache, options)
     _require_content(catalog, ~added.any(dim=1))
     table = pl.concat(
         [run.items, catalog.table.select(ITEM_ID, TITLE).with_columns(n_train=pl.lit(0))],
         how="vertical_relaxed",
     )
-    return replace(run, model=model, item_vectors=torch.cat([vectors, added]), items=table)
+    info = {name: value for name, value in run.info.items() if name != NEW_ITEMS}
+    grown_run = replace(
+        run, model=model, item_vectors=torch.cat([vectors, added]), items=table, info=info
+    )
+    return _lifted(grown_run, options)
 
 
-def _placed(run: Run, catalog: Catalog, cache: VectorCache | None) -> torch.Tensor:
+def _lifted(run: Run, options: NewItems) -> Run:
+    """Returns a run that knows how its added items get into lists."""
+    n_train = np.concatenate([[0], run.items["n_train"].to_numpy()])
+    offset = options.offset_over(run.ranker(), n_train, run.added)
+    record = {"offset": offset, "quota": options.quota}
+    return replace(run, info={**run.info, NEW_ITEMS: record})
+
+
+def _placed(
+    run: Run, catalog: Catalog, cache: VectorCache | None, options: NewItems
+) -> torch.Tensor:
     """Returns the vectors ``[n, D]`` of items known by frozen content, zero where it is lacking."""
     content = _content(run, run.spec.content(), catalog, catalog.table[ITEM_ID].to_list(), cache)
     added = run.model.content_vectors(content)
     if added is None:
         raise ConfigError(f"The model '{run.spec.name}' cannot place new items.")
+    if run.item_vectors is not None:
+        n = run.info["shape"]["n_items"]  # those that were there in training
+        n_train = np.concatenate([[0], run.items["n_train"].to_numpy()[:n]])
+        added = options.vectors(run.model, added, content, run.item_vectors[: n + 1], n_train)
     present = torch.stack([one.present for one in content.values()]).any(dim=0)
     return added.masked_fill(~present[:, None], 0.0)
 

@@ -1,25 +1,26 @@
 """Training what a table still lacks, run by run, and writing the table."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from statistics import fmean
 
 from vlmrec.bundle import RUN, is_complete
 from vlmrec.core.errors import VlmrecError
 from vlmrec.core.files import atomic_file, read_json_object, write_json
-from vlmrec.data.splits import Split
-from vlmrec.pipeline.comparison import Comparison
+from vlmrec.pipeline.comparison import Comparison, to_json
 from vlmrec.pipeline.comparison_page import as_latex, as_markdown, as_text
 from vlmrec.pipeline.fit_once import fit_once
-from vlmrec.pipeline.planned_runs import Plan, PlannedRun
+from vlmrec.pipeline.planned_runs import PlannedRun
+from vlmrec.pipeline.scenario_ranks import is_measured, measure
+from vlmrec.pipeline.settings import Setting
 
 RUNS = "runs"
 """Folder of the run folders, below the output folder."""
 
 
 def train_missing(
-    plan: Plan,
-    split: Split,
+    settings: Sequence[Setting],
     folder: Path,
     labels: Sequence[str],
     *,
@@ -27,11 +28,10 @@ def train_missing(
     quiet: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Trains all runs of some rows, and what they need, that are not finished.
+    """Trains all runs of some rows, and what they need, that are not finished; measures them.
 
     Args:
-        plan: The runs.
-        split: Data.
+        settings: Data, scenarios and runs.
         folder: Of the run folders.
         labels: Of the rows.
         filter_seen: Leave items of the history out of the ranking.
@@ -42,28 +42,61 @@ def train_missing(
         VlmrecError: A run failed; the message says which.
         KeyboardInterrupt: After Ctrl-C, when everything was saved.
     """
-    runs = plan.runs(labels)
+    wanted = {run.name: (run, one) for one in settings for run in one.plan.runs(labels)}
+    runs = [run for run, _ in wanted.values()]
     missing = [run for run in runs if not is_complete(folder / run.name)]
     if len(missing) < len(runs):
         say(f"{len(runs) - len(missing)} of {len(runs)} runs are finished already.")
+    several = len({one.dataset for one in settings}) > 1
     for number, run in enumerate(missing):
         left = expected_seconds(missing[number:], runs, folder)
         time = "" if left is None else f"; about {format_duration(left)} left"
-        say(f"[{number + 1}/{len(missing)}] {run.label} ({run.name}){time}")
-        try:
+        one = wanted[run.name][1]
+        label = f"{run.label}, {one.dataset}" if several else run.label
+        say(f"[{number + 1}/{len(missing)}] {label} ({run.name}){time}")
+        with _named(label):
             fit_once(
                 run.spec(folder),
-                split,
+                one.split,
                 folder / run.name,
                 run.options,
                 filter_seen=filter_seen,
                 quiet=quiet,
             )
-        except VlmrecError as error:
-            # The kind of the error stays; a table has many runs, so it says which one it was.
-            error.args = (f"{run.label}: {error}",)
-            error.problem = f"{run.label}: {error.problem}"
-            raise
+    _measure_missing(settings, folder, labels, filter_seen=filter_seen, say=say)
+
+
+def _measure_missing(
+    settings: Sequence[Setting],
+    folder: Path,
+    labels: Sequence[str],
+    *,
+    filter_seen: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Ranks the test cases anew where a scenario shows the models other content in the test."""
+    for one in settings:
+        gap = one.scenario.gap_in_test
+        rows = [one.plan.rows[label] for label in labels] if gap is not None else []
+        for run in (run for row in rows for run in row.values()):
+            path = folder / run.name
+            if gap is None or is_measured(path, one.scenario):
+                continue
+            say(f"{run.label}: tested where {gap.describe()}")
+            with _named(run.label):
+                if not measure(path, gap, one.split, filter_seen=filter_seen):
+                    say(f"{run.label} cannot be shown other content than it was trained with.")
+
+
+@contextlib.contextmanager
+def _named(label: str) -> Generator[None]:
+    """Puts the name of a run into its errors: a table has many. The kind of the error stays."""
+    try:
+        yield
+    except VlmrecError as error:
+        error.args = (f"{label}: {error}",)
+        error.problem = f"{label}: {error.problem}"
+        raise
 
 
 def expected_seconds(
@@ -102,21 +135,25 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def write_comparison(comparison: Comparison, folder: Path) -> None:
+def write_comparison(parts: Sequence[Comparison], folder: Path) -> None:
     """Writes ``table.txt``, ``.md``, ``.tex`` and ``comparison.json``, each whole or not at all.
+
+    Args:
+        parts: The comparisons of one recipe, in the order of datasets and scenarios.
+        folder: Where to.
 
     Raises:
         DataError: The folder is read-only or the disk is full.
     """
     pages = {
-        "table.txt": as_text(comparison),
-        "table.md": as_markdown(comparison),
-        "table.tex": as_latex(comparison),
+        "table.txt": as_text(parts),
+        "table.md": as_markdown(parts),
+        "table.tex": as_latex(parts),
     }
     for name, text in pages.items():
         with atomic_file(folder / name) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
-    write_json(folder / "comparison.json", comparison.to_json())
+    write_json(folder / "comparison.json", to_json(parts))
 
 
 def _seconds(folder: Path) -> float:

@@ -1,14 +1,25 @@
-"""A comparison for people: the paper's table first, then how sure it is and how it was made."""
+"""The page of a comparison: means in the paper's layout, then how sure it is and how it was made.
+
+A recipe with several datasets or scenarios has one comparison for each: they stand side by side in
+the table of means, and one below the other where they are taken apart.
+"""
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from vlmrec.evaluation.grid import Block, Cell, Grid, Line, latex_text
 from vlmrec.evaluation.significance import Estimate
 from vlmrec.evaluation.table import main_metric
-from vlmrec.pipeline.comparison import ComparedRow, Comparison
-from vlmrec.pipeline.recipes import N_SAMPLED
+from vlmrec.pipeline.compared_row import ComparedRow
+from vlmrec.pipeline.comparison import Comparison
+from vlmrec.pipeline.comparison_notes import (
+    about_intervals,
+    about_losses,
+    about_means,
+    part_name,
+    shown_published,
+)
 
 _WIDTH = 100
 _NONE = Cell("-")
@@ -29,39 +40,44 @@ class Section:
     notes: tuple[str, ...] = ()
 
 
-def as_text(comparison: Comparison) -> str:
-    """Returns the page for a terminal of 100 columns."""
-    parts = [comparison.recipe.title]
-    for section in sections(comparison, "* best, ~ second best"):
+def as_text(parts: Sequence[Comparison]) -> str:
+    """Returns the page for a terminal of 100 columns.
+
+    Args:
+        parts: The comparisons of one recipe, in the order of datasets and scenarios.
+    """
+    texts = [parts[0].recipe.title]
+    for section in sections(parts, "* best, ~ second best", width=_WIDTH):
         heading = [section.heading] if section.heading else []
-        parts.append("\n".join([*heading, section.grid.to_text()]))
+        texts.append("\n".join([*heading, section.grid.to_text()]))
         wrapped = [
             textwrap.fill(note, _WIDTH, initial_indent="- ", subsequent_indent="  ")
             for note in section.notes
         ]
-        parts += ["\n".join(wrapped)] if wrapped else []
-    return "\n\n".join(parts)
+        texts += ["\n".join(wrapped)] if wrapped else []
+    return "\n\n".join(texts)
 
 
-def as_markdown(comparison: Comparison) -> str:
+def as_markdown(parts: Sequence[Comparison]) -> str:
     """Returns the page in Markdown."""
-    parts = [f"# {comparison.recipe.title}"]
-    for section in sections(comparison, "Bold: best; italics: second best"):
-        parts += [f"## {section.heading}"] if section.heading else []
-        parts.append(section.grid.to_markdown())
+    texts = [f"# {parts[0].recipe.title}"]
+    for section in sections(parts, "Bold: best; italics: second best"):
+        texts += [f"## {section.heading}"] if section.heading else []
+        texts.append(section.grid.to_markdown())
         listed = [f"- {note}" for note in section.notes]
-        parts += ["\n".join(listed)] if listed else []
-    return "\n\n".join(parts)
+        texts += ["\n".join(listed)] if listed else []
+    return "\n\n".join(texts)
 
 
-def as_latex(comparison: Comparison) -> str:
+def as_latex(parts: Sequence[Comparison]) -> str:
     """Returns every table of the page as a LaTeX float; needs the package booktabs."""
-    parts = [r"% \usepackage{booktabs}"]
-    for section in sections(comparison, "Bold: best; underlined: second best"):
-        caption = ". ".join(text for text in (comparison.recipe.title, section.heading) if text)
+    texts = [r"% \usepackage{booktabs}"]
+    for section in sections(parts, "Bold: best; underlined: second best"):
+        title = parts[0].recipe.title
+        caption = ". ".join(text for text in (title, section.heading) if text)
         notes = " ".join(section.notes)
         told = latex_text(f"{caption}. {notes}".strip())
-        parts.append(
+        texts.append(
             "\n".join(
                 [
                     r"\begin{table}",
@@ -72,145 +88,74 @@ def as_latex(comparison: Comparison) -> str:
                 ]
             )
         )
-    return "\n\n".join(parts)
+    return "\n\n".join(texts)
 
 
-def sections(comparison: Comparison, marks: str) -> list[Section]:
+def sections(parts: Sequence[Comparison], marks: str, *, width: int | None = None) -> list[Section]:
     """Returns the tables of the page, in order.
 
     Args:
-        comparison: What is shown.
+        parts: The comparisons of one recipe.
         marks: How best and second best are marked.
+        width: Columns of the page: where the table of means is wider, each comparison gets its
+            own. None for a page that can be any width.
     """
-    recipe = comparison.recipe
-    about = (
-        _about_means(comparison, marks),
-        _about_data(comparison),
-        *_about_published(comparison),
-        *_about_unfinished(comparison),
-    )
-    found = [Section("", _means(comparison), about)]
-    shown = recipe.columns if recipe.layout.intervals is None else recipe.layout.intervals
-    if "intervals" in recipe.layout.blocks:
-        for metric in shown:
-            heading = f"{metric}, with 95 % intervals over users"
-            found.append(Section(heading, _intervals(comparison, metric)))
-        if shown:
-            found[-1] = replace(found[-1], notes=(_about_intervals(comparison),))
-    if "training" in recipe.layout.blocks:
-        about = _about_losses(comparison)
-        found.append(Section("How each row was trained", _training(comparison), about))
+    layout = parts[0].recipe.layout
+    found = _sections_of_means(parts, marks, width)
+    if "intervals" in layout.blocks:
+        for one in parts:
+            found += _sections_of_intervals(one, parts)
+    if "training" in layout.blocks:
+        splits = {one.fingerprints["split"]: one for one in reversed(parts)}
+        for one in reversed(splits.values()):
+            heading = "How each row was trained" + _of(one, tuple(splits.values()))
+            found.append(Section(heading, _training(one), about_losses(one)))
     return found
 
 
-def shown_published(comparison: Comparison) -> tuple[str, ...]:
-    """Returns the datasets whose published numbers stand beside ours.
-
-    That of the data's own name, else those that the recipe chose.
-    """
-    if "published" not in comparison.recipe.layout.blocks:
-        return ()
-    known = dict.fromkeys(name for one in comparison.rows for name in one.row.published)
-    same = tuple(name for name in known if same_name(name, comparison.dataset))
-    return same or tuple(name for name in comparison.recipe.layout.published if name in known)
+def _sections_of_means(parts: Sequence[Comparison], marks: str, width: int | None) -> list[Section]:
+    about = about_means(parts, marks)
+    grid = _means(parts, parts)
+    lines = grid.to_text().splitlines()
+    if len(parts) == 1 or width is None or max(map(len, lines)) <= width:
+        return [Section("", grid, about)]
+    found = [Section("", _means([one], parts)) for one in parts]
+    return [*found[:-1], Section("", found[-1].grid, about)]
 
 
-def same_name(first: str, second: str) -> bool:
-    """Returns whether two names of datasets mean the same.
-
-    >>> same_name("ML-1M", "ml-1m"), same_name("ML-1M", "ml-100k-mm")
-    (True, False)
-    """
-    return _plain(first) == _plain(second)
-
-
-def _about_means(comparison: Comparison, marks: str) -> str:
-    over = "Means over" if len(comparison.seeds) > 1 else "From"
-    filtered = ""
-    if comparison.recipe.filtered_metrics:
-        filtered = " Filtered: items of the history are left out of the ranking."
-    sampled = ""
-    if comparison.recipe.sampled_metrics:
-        sampled = (
-            f" Sampled: the target among {N_SAMPLED} random unseen items, which lifts every number "
-            "several times; compare such columns with papers that do the same, and nothing else."
+def _sections_of_intervals(one: Comparison, parts: Sequence[Comparison]) -> list[Section]:
+    recipe = one.recipe
+    shown = recipe.columns if recipe.layout.intervals is None else recipe.layout.intervals
+    about = (about_intervals(one, several=len(parts) > 1),)
+    return [
+        Section(
+            f"{metric}, with 95 % intervals over users{_of(one, parts)}",
+            _intervals(one, metric),
+            about if metric == shown[-1] else (),
         )
-    return f"{over} {_seeds(comparison.seeds)}; 1 is perfect. {marks}.{filtered}{sampled}"
-
-
-def _about_data(comparison: Comparison) -> str:
-    told = (comparison.protocol, comparison.preparation)
-    protocol = "".join(f"; {text}" for text in told if text)
-    return (
-        f"Data: {comparison.dataset} (fingerprint {comparison.fingerprints['dataset']}), "
-        f"{comparison.recipe.split} split{protocol}."
-    )
-
-
-def _about_intervals(comparison: Comparison) -> str:
-    return (
-        f"Intervals: bootstrap over {comparison.n_users:,} users of each user's mean over seeds, "
-        f"each for itself. Differences from '{comparison.recipe.baseline.label}' are taken case by "
-        "case. d: their mean over their standard deviation over users (.2 is small). p: two-sided, "
-        "corrected for the number of rows (Holm), each metric for itself."
-    )
-
-
-def _about_losses(comparison: Comparison) -> tuple[str, ...]:
-    rows: dict[str, list[str]] = {}
-    for one in comparison.rows:
-        if one.found is not None:
-            rows.setdefault(one.loss, []).append(one.row.label)
-    if len(rows) == 1:
-        return tuple(f"Loss of all rows: {loss}." for loss in rows)
-    return tuple(f"Loss of {'; '.join(labels)}: {loss}." for loss, labels in rows.items())
-
-
-def _about_unfinished(comparison: Comparison) -> list[str]:
-    waiting = [
-        f"{one.row.label} ({_seeds([s for s in comparison.seeds if s not in one.runs])})"
-        for one in comparison.rows
-        if len(one.runs) < len(comparison.seeds)
+        for metric in shown
     ]
-    if not waiting:
-        return []
-    return [f"Not finished, so left out or '-': {'; '.join(waiting)}."]
 
 
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+def _of(one: Comparison, parts: Sequence[Comparison]) -> str:
+    return f": {part_name(one, parts)}" if len(parts) > 1 else ""
 
 
-def _about_published(comparison: Comparison) -> list[str]:
-    told: list[str] = []
-    for name in shown_published(comparison):
-        if same_name(name, comparison.dataset):
-            text = (
-                f"Published: the paper's numbers on {name}. Ours are on data of that name; compare "
-                "the counts and the protocol before the numbers."
-            )
-        else:
-            text = (
-                f"Published: the paper's numbers on {name}. Ours are on {comparison.dataset}, "
-                "other data: compare the order of the rows, not the numbers."
-            )
-        told.append(text)
-    return told
-
-
-def _means(comparison: Comparison) -> Grid:
-    metrics = comparison.recipe.columns
-    published = shown_published(comparison)
-    blocks = [Block(comparison.dataset, metrics)]
-    columns = [_placed(comparison.rows, metric) for metric in metrics]
-    for name in published:
-        of_paper = [m for m in metrics if any(m in _paper(one, name) for one in comparison.rows)]
+def _means(parts: Sequence[Comparison], among: Sequence[Comparison]) -> Grid:
+    """Returns the means of some of the page's comparisons, `among` which they have their names."""
+    recipe = parts[0].recipe
+    metrics = recipe.columns
+    blocks: list[Block] = []
+    columns: list[list[Cell]] = []
+    for one in parts:
+        blocks.append(Block(part_name(one, among), metrics))
+        columns += [_placed(one.rows, metric) for metric in metrics]
+    for name in shown_published(parts):
+        numbers = [row.published.get(name, {}) for row in recipe.rows]
+        of_paper = [metric for metric in metrics if any(metric in one for one in numbers)]
         blocks.append(Block(f"published, {name}", tuple(of_paper)))
-        columns += [
-            [_number(_paper(one, name).get(metric)) for one in comparison.rows]
-            for metric in of_paper
-        ]
-    return _grid(comparison, tuple(blocks), columns)
+        columns += [[_number(one.get(metric)) for one in numbers] for metric in of_paper]
+    return _grid(parts[0], tuple(blocks), columns)
 
 
 def _intervals(comparison: Comparison, metric: str) -> Grid:
@@ -290,11 +235,3 @@ def _number(value: float | None, form: str = ".4f") -> Cell:
 
 def _p_value(value: float | None) -> Cell:
     return Cell("<0.001") if value is not None and value < 0.001 else _number(value, ".3f")
-
-
-def _paper(one: ComparedRow, dataset: str) -> dict[str, float]:
-    return one.row.published.get(dataset, {})
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.lower() if letter.isalnum())

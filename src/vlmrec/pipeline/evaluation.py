@@ -1,7 +1,7 @@
 """Measuring a run on a split: the same protocol, slices and anchors for every model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,19 +9,46 @@ import polars as pl
 
 from vlmrec.core.columns import RANK
 from vlmrec.core.errors import ArtifactError
-from vlmrec.core.protocols import Ranker
+from vlmrec.core.protocols import Ranker, VectorRanker
 from vlmrec.data.splits import Cases, Split
 from vlmrec.evaluation.evaluator import Evaluation, evaluate_ranker
+from vlmrec.evaluation.lifting import lifted
 from vlmrec.evaluation.slices import popularity_slices
 from vlmrec.models.item_knn import ItemKNN
 from vlmrec.models.popularity import Popularity
-from vlmrec.models.spec import CatalogShape, ModelSpec, TrainingData
+from vlmrec.models.spec import CatalogShape, ModelSpec, Recommender, TrainingData
+from vlmrec.pipeline.new_items import NewItems, with_new_vectors
 from vlmrec.pipeline.run import Run
 
 RANK_AMONG_ALL = "rank_among_all"
 """Column of a run's test cases: the rank in the whole catalogue, beside that among candidates."""
+RANK_LIFTED = "rank_lifted"
+"""The same with new items placed as `add_items` does."""
 _KNN_ITEMS_AT_MOST = 60_000
 """Beyond this catalogue size the item-kNN anchor is left out: all pairs of items are compared."""
+
+
+@dataclass(frozen=True)
+class LiftedEvaluation:
+    """What `add_items` would make of the items that training never saw.
+
+    Attributes:
+        offset: Added to their scores.
+        test_among_all: The test cases among the whole catalogue.
+        warm_among_all: The cases about items that training saw.
+    """
+
+    offset: float
+    test_among_all: Evaluation
+    warm_among_all: Evaluation
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns everything as plain JSON values."""
+        return {
+            "offset": self.offset,
+            "test_among_all": self.test_among_all.to_json(),
+            "warm_among_all": self.warm_among_all.to_json(),
+        }
 
 
 @dataclass(frozen=True)
@@ -33,19 +60,39 @@ class SplitEvaluation:
         test_among_all: The same cases among the whole catalogue; only for splits that restrict
             the candidates.
         anchors: Popularity and item-kNN on the same cases, the bar that any model has to clear.
+        warm_among_all: The cases about items that training saw, among the whole catalogue; only
+            for splits that have both kinds.
+        lifted: Both kinds with new items lifted, for models whose items are vectors.
     """
 
     test: Evaluation
     test_among_all: Evaluation | None
     anchors: Mapping[str, Evaluation]
+    warm_among_all: Evaluation | None = None
+    lifted: LiftedEvaluation | None = None
 
     @property
     def cases(self) -> pl.DataFrame:
-        """One row a test case, with ``rank_among_all`` where the split restricts candidates."""
-        if self.test_among_all is None:
-            return self.test.cases
-        among_all = self.test_among_all.cases[RANK].alias(RANK_AMONG_ALL)
-        return self.test.cases.with_columns(among_all)
+        """One row a test case, with ``rank_among_all`` where the split restricts candidates.
+
+        Where new items were lifted as well, also with ``rank_lifted``.
+        """
+        table = self.test.cases
+        if self.test_among_all is not None:
+            table = table.with_columns(self.test_among_all.cases[RANK].alias(RANK_AMONG_ALL))
+        if self.lifted is not None:
+            table = table.with_columns(self.lifted.test_among_all.cases[RANK].alias(RANK_LIFTED))
+        return table
+
+    @property
+    def warm_cases(self) -> pl.DataFrame | None:
+        """One row a case about an item that training saw, ranked among the whole catalogue."""
+        if self.warm_among_all is None:
+            return None
+        table = self.warm_among_all.cases
+        if self.lifted is None:
+            return table
+        return table.with_columns(self.lifted.warm_among_all.cases[RANK].alias(RANK_LIFTED))
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything as plain JSON values."""
@@ -55,6 +102,10 @@ class SplitEvaluation:
         }
         if self.test_among_all is not None:
             result["test_among_all"] = self.test_among_all.to_json()
+        if self.warm_among_all is not None:
+            result["warm_among_all"] = self.warm_among_all.to_json()
+        if self.lifted is not None:
+            result["lifted"] = self.lifted.to_json()
         return result
 
 
@@ -76,12 +127,24 @@ def evaluate(run: Run, cases: Cases, *, filter_seen: bool = False, seed: int = 0
     counts = np.concatenate([[0], run.items["n_train"].to_numpy()])
     slices = popularity_slices(counts, cases.targets)
     return evaluate_ranker(
-        ranker, cases, filter_seen=filter_seen, also_filtered=True, slices=slices, seed=seed
+        ranker,
+        cases,
+        filter_seen=filter_seen,
+        also_filtered=True,
+        quota=run.quota(),
+        slices=slices,
+        seed=seed,
     )
 
 
 def evaluate_split(
-    ranker: Ranker, split: Split, *, filter_seen: bool = False, anchors: bool = True
+    ranker: Ranker,
+    split: Split,
+    *,
+    filter_seen: bool = False,
+    anchors: bool = True,
+    model: Recommender | None = None,
+    new_items: NewItems | None = None,
 ) -> SplitEvaluation:
     """Returns the test figures of a ranker, with popularity and item-kNN beside them.
 
@@ -90,26 +153,41 @@ def evaluate_split(
         split: Whose test cases are ranked.
         filter_seen: Leave items of the history out of the ranking.
         anchors: Also measure popularity and item-kNN.
+        model: What the ranker is a view of. With it, items that training never saw are also
+            measured as `add_items` would place them, where the split has some.
+        new_items: How they are placed.
     """
-    slices = popularity_slices(split.train.item_counts(split.dataset.n_items), split.test.targets)
+    counts = split.train.item_counts(split.dataset.n_items)
 
-    def measured(view: Ranker, pool: np.ndarray | None) -> Evaluation:
+    def measured(view: Ranker, cases: Cases, pool: np.ndarray | None = None) -> Evaluation:
         return evaluate_ranker(
             view,
-            split.test,
+            cases,
             filter_seen=filter_seen,
             also_filtered=True,
             candidates=pool,
-            slices=slices,
+            slices=popularity_slices(counts, cases.targets),
         )
 
     pool = split.test_candidates
     bars = _anchors(split) if anchors else {}
-    return SplitEvaluation(
-        test=measured(ranker, pool),
-        test_among_all=None if pool is None else measured(ranker, None),
-        anchors={name: measured(one, pool) for name, one in bars.items()},
+    found = SplitEvaluation(
+        test=measured(ranker, split.test, pool),
+        test_among_all=None if pool is None else measured(ranker, split.test),
+        anchors={name: measured(one, split.test, pool) for name, one in bars.items()},
     )
+    if pool is None or split.test_warm is None or not len(split.test_warm):
+        return found
+    found = replace(found, warm_among_all=measured(ranker, split.test_warm))
+    if model is None or not isinstance(ranker, VectorRanker):
+        return found
+    new, options = np.isin(np.arange(ranker.n_items + 1), pool), new_items or NewItems()
+    vectors = with_new_vectors(options, model, ranker.item_vectors, counts, new)
+    placed = model.ranker(vectors)
+    offset = options.offset_over(placed, counts, new)
+    view = lifted(placed, new, offset)
+    both = LiftedEvaluation(offset, measured(view, split.test), measured(view, split.test_warm))
+    return replace(found, lifted=both)
 
 
 def require_same_data(info: Mapping[str, Any], split: Split) -> None:

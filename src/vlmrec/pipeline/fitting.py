@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from accelerate import PartialState
 
-from vlmrec.core.columns import ITEM_ID, TITLE
+from vlmrec.core.columns import ITEM_ID, TITLE, USER_ID
 from vlmrec.data.splits import Split
 from vlmrec.items.cache import VectorCache
 from vlmrec.models.spec import ModelSpec, Recommender
 from vlmrec.pipeline.content import describe
-from vlmrec.pipeline.evaluation import SplitEvaluation, evaluate_split
+from vlmrec.pipeline.evaluation import evaluate_split
 from vlmrec.pipeline.learning import begin
 from vlmrec.pipeline.lessons import losses_now, taught_record
 from vlmrec.pipeline.reporting import report_run
@@ -81,7 +82,7 @@ def fit(
     result = learner.learn(quiet=quiet)
     model.settle()
     ranker = model.ranker()
-    measured = evaluate_split(ranker, split, filter_seen=filter_seen) if test else None
+    measured = evaluate_split(ranker, split, filter_seen=filter_seen, model=model) if test else None
     info = {
         **config,
         "content": describe(spec.content(), learner.content),
@@ -95,7 +96,12 @@ def fit(
     }
     run = Run(spec, model.cpu(), vectors_of(ranker), _items(split), info, folder)
     if measured is not None:
-        run = replace(run, ranks=_ranks(split, measured))
+        warm = measured.warm_cases
+        run = replace(
+            run,
+            ranks=_named(split, measured.cases),
+            warm_ranks=None if warm is None else _named(split, warm),
+        )
     if folder is not None and processes.is_main_process:
         if measured is not None:
             lines = [] if result is None else result.lines
@@ -112,14 +118,10 @@ def _items(split: Split) -> Any:
     return table.with_columns(n_train=np.asarray(counts))
 
 
-def _ranks(split: Split, measured: SplitEvaluation) -> Any:
-    from vlmrec.core.columns import USER_ID
-
-    table = measured.cases
+def _named(split: Split, table: pl.DataFrame) -> pl.DataFrame:
+    """Returns a table of cases with external ids."""
     users = split.dataset.users.to_external(table[USER_ID].to_numpy())
     items = split.dataset.items.to_external(table[ITEM_ID].to_numpy())
-    import polars as pl
-
     return table.with_columns(pl.Series(USER_ID, users), pl.Series(ITEM_ID, items))
 
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from vlmrec.core.config import StrictConfig, read_config_file
 from vlmrec.core.errors import ConfigError, nearest
 from vlmrec.evaluation.metrics import parse_metrics
+from vlmrec.pipeline.scenarios import SCENARIOS, Scenario, scenario_named
 from vlmrec.pipeline.stages import Options, references, stage_order, write_out
 
 Published = dict[str, dict[str, float]]
@@ -87,10 +88,9 @@ class Recipe(StrictConfig):
     """Heading of the table."""
     dataset: str
     """Name of the data that the options were chosen for."""
-    split: Literal["leave-one-out", "global-time", "cold-item"] = "leave-one-out"
-    """How the data are split."""
-    cases: Literal["test", "test_among_all"] = "test"
-    """Test cases ranked as the split says, or (cold-item) among the whole catalogue."""
+    scenarios: tuple[Scenario, ...] = (SCENARIOS["leave-one-out"],)
+    """What is learned from and asked in the test, by name or with fields of one's own; each has
+    its columns."""
     filter_seen: bool = False
     """Leave items of the history out of the ranking."""
     metrics: tuple[str, ...] = ("NDCG@10", "Recall@10")
@@ -116,6 +116,23 @@ class Recipe(StrictConfig):
     def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(metric.name for metric in parse_metrics(names)) if names else ()
 
+    @field_validator("scenarios", mode="before")
+    @classmethod
+    def _known_scenarios(cls, given: object) -> object:
+        if not isinstance(given, list | tuple):
+            return given
+        parts = cast("Iterable[object]", given)
+        return tuple(scenario_named(one) if isinstance(one, str) else one for one in parts)
+
+    @field_serializer("scenarios")
+    def _named_scenarios(self, scenarios: tuple[Scenario, ...]) -> list[Any]:
+        return [
+            one.name
+            if SCENARIOS.get(one.name) == one
+            else one.model_dump(mode="json", exclude_unset=True)
+            for one in scenarios
+        ]
+
     @property
     def columns(self) -> tuple[str, ...]:
         """What the table shows of each row."""
@@ -126,6 +143,7 @@ class Recipe(StrictConfig):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         _require_rows(self)
+        _require_scenarios(self)
         stages = {name: stage.set for name, stage in self.stages.items()}
         stage_order(stages, stages)
         for row in self.rows:
@@ -145,26 +163,32 @@ class Recipe(StrictConfig):
         return next((row for row in self.rows if row.baseline), self.rows[0])
 
 
+def _require_scenarios(recipe: Recipe) -> None:
+    names = [one.name for one in recipe.scenarios]
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(
+            f"'scenarios' of the recipe is {names}.",
+            f"List at least one, each once. There are {', '.join(SCENARIOS)}.",
+        )
+
+
 def _require_columns(recipe: Recipe) -> None:
     """Raises ConfigError where columns do not go with the protocol."""
-    if recipe.cases == "test_among_all" and recipe.split != "cold-item":
-        raise ConfigError(
-            f"'cases: test_among_all' was asked for with the split '{recipe.split}', which "
-            "ranks among all items anyway.",
-            "Leave 'cases' out, or use 'split: cold-item'.",
-        )
     for key in ("filtered_metrics", "sampled_metrics"):
-        if getattr(recipe, key) and (recipe.filter_seen or recipe.cases != "test"):
+        if not getattr(recipe, key):
+            continue
+        if recipe.filter_seen:
             raise ConfigError(
-                f"'{key}' are columns beside unfiltered ones of 'cases: test'.",
-                f"Leave out 'filter_seen' and 'cases', or '{key}'.",
+                f"'{key}' are columns beside unfiltered ones, but 'filter_seen' is on.",
+                f"Leave out 'filter_seen', or '{key}'.",
             )
-    if recipe.sampled_metrics and recipe.split == "cold-item":
-        raise ConfigError(
-            "'sampled_metrics' are drawn from the whole catalogue, but a cold-item split ranks "
-            "cold items alone.",
-            "Leave out 'sampled_metrics'.",
-        )
+        for one in recipe.scenarios:
+            if one.split == "cold-item":
+                raise ConfigError(
+                    f"'{key}' are of rankings of the whole catalogue, but the scenario "
+                    f"'{one.name}' ranks cold items.",
+                    f"Leave out '{key}', or that scenario.",
+                )
     shown = recipe.layout.intervals
     if shown is not None:
         for name in shown:

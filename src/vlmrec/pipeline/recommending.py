@@ -91,7 +91,11 @@ def _recommend_rows(
     if filter_seen:
         rows = np.repeat(np.arange(len(lengths)), lengths)
         scores[torch.as_tensor(rows), torch.as_tensor(flat) - 1] = float("-inf")
-    columns, values = best_columns(scores, min(k, ranker.n_items))
+    quota, length = run.quota(), min(k, ranker.n_items)
+    if quota is None:
+        columns, values = best_columns(scores, length)
+    else:
+        columns, values = quota.over(np.arange(1, ranker.n_items + 1)).best(scores, length)
     return _table(run, list(people), values.numpy(), columns.numpy())
 
 

@@ -124,22 +124,39 @@ def people(
     split: Split, rankers: Mapping[str, Ranker], *, filter_seen: bool, seed: int, n: int
 ) -> tuple[ExamplePerson, ...]:
     """Returns test users drawn at random (not chosen), with each model's list."""
-    rng = Streams(seed).numpy("example people")
-    rows = np.sort(rng.choice(len(split.test), size=min(n, len(split.test)), replace=False))
-    cases = split.test.subset(rows)
+    cases = drawn_cases(split, seed=seed, n=n)
+    pool = split.test_candidates
     found = {
-        name: rank_targets(
-            ranker,
-            cases,
-            filter_seen=filter_seen,
-            candidates=split.test_candidates,
-            top_k=_LIST,
-        )
+        name: best_items(ranker, cases, filter_seen=filter_seen, candidates=pool)
         for name, ranker in rankers.items()
     }
-    lists = {name: result.top_items for name, result in found.items()}
-    ranks = {name: result.ranks for name, result in found.items()}
-    return shown_people(split.dataset, cases, lists, ranks)
+    lists = {name: items for name, (items, _) in found.items()}
+    return shown_people(split.dataset, cases, lists, {n: ranks for n, (_, ranks) in found.items()})
+
+
+def drawn_cases(split: Split, *, seed: int, n: int) -> Cases:
+    """Returns `n` test cases drawn at random, or all where there are fewer."""
+    rng = Streams(seed).numpy("example people")
+    rows = rng.choice(len(split.test), size=min(n, len(split.test)), replace=False)
+    return split.test.subset(np.sort(rows))
+
+
+def best_items(
+    ranker: Ranker, cases: Cases, *, filter_seen: bool, candidates: IntArray | None
+) -> tuple[IntArray, np.ndarray]:
+    """Returns what a model recommends in each case, and where it has what came next.
+
+    Args:
+        ranker: The model.
+        cases: The n cases.
+        filter_seen: Leave out items of the history.
+        candidates: ``[P] int`` internal ids that compete, or None for the whole catalogue.
+
+    Returns:
+        ``[n, k]`` internal ids, 0 where no item is left, and ``[n]`` ranks of the targets.
+    """
+    found = rank_targets(ranker, cases, filter_seen=filter_seen, candidates=candidates, top_k=_LIST)
+    return found.top_items, found.ranks
 
 
 def shown_people(
@@ -165,16 +182,15 @@ def shown_people(
             history=cards.of(histories[i][histories[i] > 0]),
             truth=cards.of(cases.targets[i : i + 1])[0],
             recommendations={name: cards.of(items[i]) for name, items in lists.items()},
-            note=_note(int(cases.histories.lengths[i]), {k: r[i] for k, r in ranks.items()}),
+            note=_note(int(cases.histories.lengths[i])),
+            ranks={name: float(found[i]) for name, found in ranks.items()},
         )
         for i in range(len(cases))
     )
 
 
-def _note(length: int, ranks: Mapping[str, float]) -> str:
-    places = ", ".join(f"{name} {rank:,.0f}" for name, rank in ranks.items())
-    more = f"The latest {_HISTORY} of {length} items are shown. " if length > _HISTORY else ""
-    return f"{more}Rank of what came next: {places}."
+def _note(length: int) -> str:
+    return f"The latest {_HISTORY} of {length} items are shown." if length > _HISTORY else ""
 
 
 def _facts(run: Run, dataset: Dataset) -> dict[str, str]:

@@ -5,16 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vlmrec.bundle import Bundle, unfinish, write_bundle
 from vlmrec.core.columns import ITEM_ID
 from vlmrec.core.protocols import Ranker
 from vlmrec.data.vocabulary import Vocabulary
+from vlmrec.evaluation.lifting import lifted
+from vlmrec.evaluation.quota import Quota
 from vlmrec.models.spec import ModelSpec, Recommender
 from vlmrec.models.stored import load_model
+
+NEW_ITEMS = "new_items"
+"""Part of a run's record: how items that were added after training get into lists."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +36,8 @@ class Run:
         info: Configuration, versions, fingerprints, figures: what ``run.json`` holds.
         folder: Where it is stored, if it is.
         ranks: One row a test case, or None.
+        warm_ranks: One row a case about an item that training saw, where the test cases are
+            about items that it did not; else None.
     """
 
     spec: ModelSpec
@@ -38,15 +47,31 @@ class Run:
     info: dict[str, Any]
     folder: Path | None = None
     ranks: pl.DataFrame | None = None
+    warm_ranks: pl.DataFrame | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:
         """External and internal item ids."""
         return Vocabulary(self.items[ITEM_ID], "item")
 
+    @property
+    def added(self) -> NDArray[np.bool_]:
+        """``[I + 1] bool``: which internal ids were added after training."""
+        return np.arange(self.items.height + 1) > self.info["shape"]["n_items"]
+
     def ranker(self) -> Ranker:
-        """Returns the one view that evaluation, recommendation, index and service share."""
-        return self.model.ranker(self.item_vectors)
+        """Returns the one view that evaluation, recommendation, index and service share.
+
+        Items that were added after training are lifted as `add_items` found right.
+        """
+        ranker = self.model.ranker(self.item_vectors)
+        offset = self.info.get(NEW_ITEMS, {}).get("offset", 0.0)
+        return lifted(ranker, self.added, offset) if offset else ranker
+
+    def quota(self) -> Quota | None:
+        """Returns how lists are mixed, None where scores alone decide."""
+        share = self.info.get(NEW_ITEMS, {}).get("quota", 0.0)
+        return Quota(self.added, share) if share else None
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes the run folder.
@@ -58,7 +83,9 @@ class Run:
         unfinish(target)
         weights = self.model.own_weights()
         parts = self.model.write_parts(target)
-        bundle = Bundle(self.info, weights, self.item_vectors, self.items, self.ranks)
+        bundle = Bundle(
+            self.info, weights, self.item_vectors, self.items, self.ranks, self.warm_ranks
+        )
         write_bundle(target, bundle, parts)
 
     @classmethod
@@ -70,7 +97,16 @@ class Run:
         """
         path = Path(folder)
         one = load_model(path)
-        return cls(one.spec, one.model, one.item_vectors, one.items, one.info, path, one.ranks)
+        return cls(
+            one.spec,
+            one.model,
+            one.item_vectors,
+            one.items,
+            one.info,
+            path,
+            one.ranks,
+            one.warm_ranks,
+        )
 
 
 def vectors_of(ranker: Ranker) -> Tensor | None:

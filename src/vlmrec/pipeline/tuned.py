@@ -129,7 +129,8 @@ class Tuned:
         return {
             "title": self.plan.recipe.title,
             "dataset": {"name": self.dataset, "fingerprint": self.fingerprints["dataset"]},
-            "split": {"name": self.plan.recipe.split, "fingerprint": self.fingerprints["split"]},
+            "scenario": self.plan.recipe.scenarios[0].name,
+            "split": self.fingerprints["split"],
             "filter_seen": self.plan.recipe.filter_seen,
             "tuning": self.plan.tuning.model_dump(mode="json"),
             "sampler": f"TPE of Optuna {self.optuna}",

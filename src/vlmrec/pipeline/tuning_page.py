@@ -35,7 +35,7 @@ def as_recipe(tuned: Tuned) -> str:
     tuning = tuned.plan.tuning
     head = [
         f"# dataset: {tuned.dataset} (fingerprint {tuned.fingerprints['dataset']})",
-        f"# protocol: {tuned.plan.recipe.split}; written by vlmrec tune",
+        f"# protocol: {tuned.plan.recipe.scenarios[0].name}; written by vlmrec tune",
         f"# Options: the best of up to {tuning.trials} trials of each row, seed {tuning.seed},",
         f"# by {' and '.join(tuned.metrics)} on validation cases. Test cases were not looked at.",
     ]
@@ -100,7 +100,7 @@ def _notes(tuned: Tuned) -> list[str]:
         "were not looked at; the best of many validation scores is too good, so compare by test "
         f"with the seeds of {TUNED}.",
         f"Data: {tuned.dataset} (fingerprint {tuned.fingerprints['dataset']}), "
-        f"{tuned.plan.recipe.split} split.",
+        f"{tuned.plan.recipe.scenarios[0].describe()}.",
         *_about_rest(tuned),
     ]
 

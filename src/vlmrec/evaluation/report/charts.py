@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vlmrec.evaluation.report.contents import LearningCurve
 
@@ -51,13 +51,16 @@ class PlottedLine:
         name: Its label.
         points: (x, y), x rising; points that are not finite are left out.
         band: (low, high) at each point, or empty.
-        colour: Number of its colour, 1..8; 0 takes the next one.
+        colour: Number of its colour, from 1; beyond 8 the colours come again, dashed. 0 takes
+            the next one.
+        strands: Points of further lines of the same kind, drawn thin behind it.
     """
 
     name: str
     points: tuple[tuple[float, float], ...]
     band: tuple[tuple[float, float], ...] = ()
     colour: int = 0
+    strands: tuple[tuple[tuple[float, float], ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Line:
         end: SVG coordinates of the last point.
         label_y: Where the label stands so that labels do not overlap.
         spoken: The curve in words, for those who do not see it.
+        strands: SVG coordinates of the thin lines behind it.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Line:
     end: tuple[float, float]
     label_y: float
     spoken: str
+    strands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,10 +118,20 @@ class LineChart:
 def line_chart(curves: Sequence[LearningCurve]) -> LineChart | None:
     """Returns the chart of learning curves, None where there is nothing to draw."""
     lines = [
-        PlottedLine(curve.name, tuple(zip(curve.epochs, curve.values, strict=True)))
+        PlottedLine(
+            curve.name,
+            _points(curve),
+            colour=curve.colour,
+            strands=tuple(_points(seed) for seed in curve.seeds),
+        )
         for curve in curves
     ]
-    return plot_lines(lines, x_name="epoch")
+    needed = WIDE.top + WIDE.bottom + LABEL_GAP * len(lines)
+    return plot_lines(lines, x_name="epoch", frame=replace(WIDE, height=max(WIDE.height, needed)))
+
+
+def _points(curve: LearningCurve) -> tuple[tuple[float, float], ...]:
+    return tuple(zip(curve.epochs, curve.values, strict=True))
 
 
 def plot_lines(
@@ -133,8 +148,10 @@ def plot_lines(
     drawn = [(line, points) for line in lines if (points := _finite(line))]
     if not drawn:
         return None
-    places = [x for _, points in drawn for x, _, _, _ in points]
+    strands = [spot for line, _ in drawn for strand in line.strands for spot in _known(strand)]
+    places = [x for _, points in drawn for x, _, _, _ in points] + [x for x, _ in strands]
     values = [value for _, points in drawn for _, *heights in points for value in heights]
+    values += [value for _, value in strands]
     x_ticks = nice_ticks(min(places), max(places), 4 if percent else 7, whole=not percent)
     y_ticks = nice_ticks(min(0.0, *values), max(values), 5)
     x_low = min(places)
@@ -177,11 +194,12 @@ def _drawn(
     best, last = max(points, key=lambda point: point[1]), points[-1]
     around = [spot(x, high) for x, _, _, high in points]
     around += [spot(x, low) for x, _, low, _ in reversed(points)]
+    place = (line.colour or number + 1) - 1
     return Line(
         name=line.name,
         points=_joined(spot(x, y) for x, y, _, _ in points),
-        colour=line.colour or number % N_COLOURS + 1,
-        dashed=number >= N_COLOURS,
+        colour=place % N_COLOURS + 1,
+        dashed=place >= N_COLOURS,
         band=_joined(around) if line.band else "",
         best=spot(best[0], best[1]),
         end=spot(last[0], last[1]),
@@ -190,6 +208,7 @@ def _drawn(
             f"{line.name}: best {best[1]:.4f} at {x_name} {best[0]:g}, "
             f"last {last[1]:.4f} at {x_name} {last[0]:g}"
         ),
+        strands=tuple(_joined(spot(x, y) for x, y in _known(one)) for one in line.strands),
     )
 
 
@@ -247,3 +266,7 @@ def _finite(line: PlottedLine) -> list[tuple[float, float, float, float]]:
     band = line.band or tuple((y, y) for _, y in line.points)
     pairs = zip(line.points, band, strict=True)
     return [(x, y, *ends) for (x, y), ends in pairs if all(map(math.isfinite, (x, y, *ends)))]
+
+
+def _known(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]

@@ -32,11 +32,15 @@ class LearningCurve:
         name: The model.
         epochs: Epoch of each measurement, rising.
         values: The metric at that epoch.
+        seeds: Where the values are means over seeds: the curve of each.
+        colour: Number of its colour, from 1; 0 takes the next one.
     """
 
     name: str
     epochs: tuple[int, ...]
     values: tuple[float, ...]
+    seeds: "tuple[LearningCurve, ...]" = ()
+    colour: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class ExamplePerson:
         truth: What the user took next.
         recommendations: Model -> items, best first.
         note: A sentence about the user, or empty.
+        ranks: Model -> rank of what came next, from 1; halves where scores tie.
     """
 
     name: str
@@ -73,6 +78,7 @@ class ExamplePerson:
     truth: ItemCard
     recommendations: Mapping[str, tuple[ItemCard, ...]]
     note: str = ""
+    ranks: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,153 @@
+"""Scenarios: what is learned from and what is asked in the test, by names that recipes can use."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from vlmrec.core.columns import ITEM_ID
+from vlmrec.core.config import StrictConfig
+from vlmrec.core.errors import ConfigError, nearest
+from vlmrec.data.content_gaps import ContentGap, open_gap
+from vlmrec.data.dataset import Dataset
+from vlmrec.data.named_splits import SplitName, split_by
+from vlmrec.data.shuffled_sessions import shuffle_sessions
+from vlmrec.data.splits import Split
+
+_HEAD = 0.2
+"""Share of the items, the most popular ones, that is no long tail."""
+Among = Literal["as the split says", "all items"]
+
+
+class Scenario(StrictConfig):
+    """One way to learn and to test."""
+
+    name: str = Field(min_length=1)
+    """Heading of its columns."""
+    split: SplitName = "leave-one-out"
+    """How the data are split."""
+    among: Among = "as the split says"
+    """What test targets are ranked among: a cold-item split says among the cold items."""
+    targets: Literal["all", "long tail"] = "all"
+    """Which test cases count: all, or those whose target is not among the fifth of the items with
+    the most training interactions."""
+    shuffle_sessions: bool = False
+    """Whether the items of each session stand in random order, in training and in histories."""
+    gap: ContentGap | None = None
+    """What is wrong with the catalogue, in training and in the test."""
+    gap_in_test: ContentGap | None = None
+    """What is wrong with the catalogue in the test; the model learned from the intact one."""
+
+    @property
+    def among_all(self) -> bool:
+        """Whether a split that restricts the candidates is overruled."""
+        return self.among == "all items"
+
+    def without_test(self) -> "Scenario":
+        """Returns what is learned from, the same for scenarios that differ in the test alone."""
+        return Scenario(
+            name="training",
+            split=self.split,
+            shuffle_sessions=self.shuffle_sessions,
+            gap=self.gap,
+        )
+
+    def describe(self) -> str:
+        """Returns the scenario in words.
+
+        >>> SCENARIOS["test-without-pictures"].describe()
+        'leave-one-out split, in the test no item has its picture'
+        """
+        told = [f"{self.split} split"]
+        if self.shuffle_sessions:
+            told.append("items of each session in random order")
+        if self.gap is not None:
+            told.append(f"in training and test {self.gap.describe()}")
+        if self.gap_in_test is not None:
+            told.append(f"in the test {self.gap_in_test.describe()}")
+        if self.among_all:
+            told.append("ranked among all items")
+        if self.targets == "long tail":
+            told.append("targets outside the most popular fifth of the items")
+        return ", ".join(told)
+
+    def split_of(self, dataset: Dataset) -> Split:
+        """Returns the data of this scenario, split.
+
+        Raises:
+            DataError: The split leaves nothing to train or to test.
+        """
+        if self.shuffle_sessions:
+            dataset = shuffle_sessions(dataset)
+        if self.gap is not None:
+            dataset = open_gap(dataset, self.gap)
+        return split_by(dataset, self.split)
+
+    def chosen(self, cases: pl.DataFrame, split: Split) -> np.ndarray:
+        """Returns ``[n] bool``: which test cases count.
+
+        Args:
+            cases: With ``item_id``, the external id of the target.
+            split: Where they come from.
+
+        Raises:
+            ConfigError: None of them does.
+        """
+        if self.targets == "all":
+            return np.ones(cases.height, dtype=np.bool_)
+        counts = split.train.item_counts(split.dataset.n_items)
+        head = np.sort(counts[1:])[-max(round(len(counts[1:]) * _HEAD), 1)]
+        rare = counts[split.dataset.items.to_internal(cases[ITEM_ID])] < head
+        if not rare.any():
+            raise ConfigError(
+                f"The scenario '{self.name}' leaves no test case: every target is among "
+                "the most popular fifth of the items.",
+                "Take it out of 'scenarios'.",
+            )
+        return rare
+
+
+def _wrong(modality: Literal["text", "image"], *, share: float = 1.0) -> ContentGap:
+    return ContentGap(modality=modality, kind="wrong", share=share)
+
+
+def _missing(modality: Literal["text", "image"], *, share: float = 1.0) -> ContentGap:
+    return ContentGap(modality=modality, share=share)
+
+
+def _by_name(*scenarios: Scenario) -> Mapping[str, Scenario]:
+    return {one.name: one for one in scenarios}
+
+
+SCENARIOS = _by_name(
+    Scenario(name="leave-one-out"),
+    Scenario(name="global-time", split="global-time"),
+    Scenario(name="cold-item", split="cold-item"),
+    Scenario(name="cold-item-among-all", split="cold-item", among="all items"),
+    Scenario(name="cold-user", split="cold-user"),
+    Scenario(name="cold-user-by-time", split="cold-user-by-time"),
+    Scenario(name="long-tail", targets="long tail"),
+    Scenario(name="shuffled-sessions", shuffle_sessions=True),
+    Scenario(name="half-the-pictures", gap=_missing("image", share=0.5)),
+    Scenario(name="half-the-texts", gap=_missing("text", share=0.5)),
+    Scenario(name="half-the-pictures-wrong", gap=_wrong("image", share=0.5)),
+    Scenario(name="half-the-texts-wrong", gap=_wrong("text", share=0.5)),
+    Scenario(name="test-without-pictures", gap_in_test=_missing("image")),
+    Scenario(name="test-without-texts", gap_in_test=_missing("text")),
+    Scenario(name="test-with-wrong-pictures", gap_in_test=_wrong("image")),
+    Scenario(name="test-with-wrong-texts", gap_in_test=_wrong("text")),
+)
+"""Those that a recipe can name."""
+
+
+def scenario_named(name: str) -> Scenario:
+    """Returns the scenario of that name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name not in SCENARIOS:
+        raise ConfigError(f"There is no scenario '{name}'.", nearest(name, SCENARIOS))
+    return SCENARIOS[name]
