@@ -49,9 +49,17 @@ def report_run(
     metric = f"valid {run.info['options']['valid_metric']}"
     names = {run.info["model"]: measured.test, **measured.anchors}
     rows = [MetricRow(name, shown(one.metrics)) for name, one in names.items()]
-    if measured.test_among_all is not None:
-        label = f"{run.info['model']}, among all items"
-        rows.append(MetricRow(label, shown(measured.test_among_all.metrics)))
+    beside = {
+        "among all items": measured.test_among_all,
+        "among all items, new ones lifted": measured.lifted and measured.lifted.test_among_all,
+        "known targets": measured.warm_among_all,
+        "known targets, new items lifted": measured.lifted and measured.lifted.warm_among_all,
+    }
+    rows += [
+        MetricRow(f"{run.info['model']}, {name}", shown(one.metrics))
+        for name, one in beside.items()
+        if one is not None
+    ]
     slices = [
         MetricRow(
             part.name,
