@@ -217,17 +217,25 @@ def test_a_damaged_run_is_found(tmp_path):
         table.compare()
 
 
-def test_cold_items_among_each_other_and_among_all(tmp_path):
-    cold = "scenarios: [cold-item, cold-item-among-all]\n"
+def test_cold_items_among_each_other_among_all_and_lifted(tmp_path):
+    names = ["cold-item", "cold-item-among-all", "cold-item-lifted", "known-item"]
+    cold = f"scenarios: [{', '.join(names)}, known-item-lifted]\n"
     text = RECIPE.replace("filtered_metrics: [NDCG@10]\nsampled_metrics: [NDCG@10]\n", cold)
     table = Table(tmp_path, text)
-    table.train("item-kNN")
-    assert len(list(table.folder.iterdir())) == 2, "both scenarios are read from the same runs"
-    among_cold, among_all = table.compare_all()
-    record = table.folder / table.plan.rows["item-kNN"][0].name / "run.json"
+    table.train("SASRec")
+    assert len(list(table.folder.iterdir())) == 2, "all scenarios are read from the same runs"
+    found = table.compare_all()
+    record = table.folder / table.plan.rows["SASRec"][0].name / "run.json"
     metrics = json.loads(record.read_text())["metrics"]
-    for found, name in ((among_cold, "test"), (among_all, "test_among_all")):
-        mean = found.rows[1].found.estimates["NDCG@10"].mean
-        assert mean == pytest.approx(metrics[name]["metrics"]["NDCG@10"]["mean"])
-        assert metrics[name]["protocol"] in as_text([found]).replace("\n  ", " ")
-    assert among_cold.n_users < len(table.split.test)  # several cases of a user are one draw
+    figures = [
+        metrics["test"],
+        metrics["test_among_all"],
+        metrics["lifted"]["test_among_all"],
+        metrics["warm_among_all"],
+        metrics["lifted"]["warm_among_all"],
+    ]
+    for one, of_run in zip(found, figures, strict=True):
+        seed0 = one.rows[2].found.by_seed["NDCG@10"][0]
+        assert seed0 == pytest.approx(of_run["metrics"]["NDCG@10"]["mean"]), one.scenario.name
+        assert of_run["protocol"] in as_text([one]).replace("\n  ", " ")
+    assert found[0].n_users < len(table.split.test)  # several cases of a user are one draw

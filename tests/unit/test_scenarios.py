@@ -12,7 +12,7 @@ from vlmrec.data.content_gaps import ContentGap, open_gap
 from vlmrec.data.dataset import Dataset
 from vlmrec.data.named_splits import SPLITS, split_by
 from vlmrec.data.shuffled_sessions import shuffle_sessions
-from vlmrec.pipeline.scenarios import SCENARIOS, scenario_named
+from vlmrec.pipeline.scenarios import SCENARIOS, Scenario, scenario_named
 from vlmrec.testing.worlds import small_dataset
 
 
@@ -137,3 +137,24 @@ def test_scenarios_have_names_and_words():
         scenario_named("cold-users")
     told = {one.describe() for one in SCENARIOS.values()}
     assert len(told) == len(SCENARIOS), "no two read the same"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"lifted": True}, "split 'leave-one-out' keeps no items from training"),
+        ({"split": "cold-item", "lifted": True}, "among all items only. Add 'among: all items'"),
+        (
+            {
+                "split": "cold-item",
+                "among": "all items",
+                "targets": "known items",
+                "gap_in_test": {"modality": "text"},
+            },
+            "only test cases are ranked with other content. Leave one of them out",
+        ),
+    ],
+)
+def test_a_scenario_that_makes_no_sense_is_refused(given, message):
+    with pytest.raises(ConfigError, match=message):
+        Scenario.parse({"name": "mine", **given}, "the scenario")

@@ -18,7 +18,7 @@ from vlmrec.evaluation.metrics import parse_metric
 from vlmrec.evaluation.over_seeds import OverSeeds, over_seeds
 from vlmrec.evaluation.sampled import n_unseen, sampled_metric
 from vlmrec.evaluation.significance import Estimate, PairedDifference
-from vlmrec.pipeline.evaluation import RANK_AMONG_ALL
+from vlmrec.pipeline.evaluation import RANK_AMONG_ALL, RANK_LIFTED
 from vlmrec.pipeline.planned_runs import PlannedRun
 from vlmrec.pipeline.recipes import N_SAMPLED, Recipe, Row
 from vlmrec.pipeline.scenario_ranks import is_measured, read_measured
@@ -158,8 +158,7 @@ class RowReader:
             self._chosen = self._scenario.chosen(cases, self._split)
             tested = cases[USER_ID].to_numpy()[self._chosen]
             self.users = np.unique(tested, return_inverse=True)[1]
-            key = "test_among_all" if RANK_AMONG_ALL in self._columns else "test"
-            self.protocol = str(info["metrics"][key]["protocol"])
+            self.protocol = str(info["metrics"][self._figures]["protocol"])
             if len(tested) < cases.height:
                 self.protocol += f", of which {len(tested):,} count"
         elif not self._cases.equals(cases):
@@ -170,11 +169,19 @@ class RowReader:
         return info, table.filter(self._chosen)
 
     @property
+    def _figures(self) -> str:
+        """Which figures of a run's record are about the cases of this scenario."""
+        if self._scenario.about_known_items:
+            return "warm_among_all"
+        overruled = self._scenario.among_all and self._split.test_candidates is not None
+        return "test_among_all" if overruled else "test"
+
+    @property
     def _columns(self) -> list[str]:
         """Names of the column of ranks for each metric."""
         recipe = self._recipe
-        overruled = self._scenario.among_all and self._split.test_candidates is not None
-        column = RANK_AMONG_ALL if overruled else RANK
+        among_all = RANK if self._figures != "test_among_all" else RANK_AMONG_ALL
+        column = RANK_LIFTED if self._scenario.lifted else among_all
         filtered = len(recipe.filtered_metrics) + len(recipe.sampled_metrics)
         return [column] * len(recipe.metrics) + [RANK_FILTERED] * filtered
 

@@ -58,7 +58,7 @@ def about_means(parts: Sequence[Comparison], marks: str) -> tuple[str, ...]:
         )
     return (
         f"{over} {_seeds(seeds)}; 1 is perfect. {marks}.{filtered}{sampled}",
-        *(_about_data(one) for one in parts),
+        *(_about_data(one, parts) for one in parts),
         *_about_published(parts),
         *_about_unfinished(parts),
     )
@@ -91,11 +91,12 @@ def about_losses(one: Comparison) -> tuple[str, ...]:
     return tuple(f"Loss of {'; '.join(labels)}: {loss}." for loss, labels in rows.items())
 
 
-def _about_data(one: Comparison) -> str:
+def _about_data(one: Comparison, parts: Sequence[Comparison]) -> str:
+    of = f" of {part_name(one, parts)}" if len(parts) > 1 else ""
     told = (one.protocol, one.preparation)
     protocol = "".join(f"; {text}" for text in told if text)
     return (
-        f"Data: {one.dataset} (fingerprint {one.fingerprints['dataset']}), "
+        f"Data{of}: {one.dataset} (fingerprint {one.fingerprints['dataset']}), "
         f"{one.scenario.describe()}{protocol}."
     )
 
@@ -112,7 +113,10 @@ def _about_unfinished(parts: Sequence[Comparison]) -> list[str]:
     ]
     if not waiting:
         return []
-    return [f"Not finished, so left out or '-': {'; '.join(waiting)}."]
+    or_fixed = ""
+    if any(one.scenario.gap_in_test is not None for one in parts):
+        or_fixed = " (or cannot be shown other content in the test)"
+    return [f"Not finished{or_fixed}, so left out or '-': {'; '.join(waiting)}."]
 
 
 def _seeds(seeds: Sequence[int]) -> str:

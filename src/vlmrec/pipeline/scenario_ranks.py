@@ -33,7 +33,7 @@ def read_measured(folder: Path, scenario: Scenario) -> tuple[dict[str, Any], pl.
     Raises:
         ArtifactError: There is no finished run, or a file is damaged.
     """
-    info, table = read_ranks(folder)
+    info, table = read_ranks(folder, warm=scenario.about_known_items)
     gap = scenario.gap_in_test
     if gap is None:
         return info, table

@@ -1,11 +1,11 @@
 """Scenarios: what is learned from and what is asked in the test, by names that recipes can use."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vlmrec.core.columns import ITEM_ID
 from vlmrec.core.config import StrictConfig
@@ -19,6 +19,7 @@ from vlmrec.data.splits import Split
 _HEAD = 0.2
 """Share of the items, the most popular ones, that is no long tail."""
 Among = Literal["as the split says", "all items"]
+Targets = Literal["all", "long tail", "known items"]
 
 
 class Scenario(StrictConfig):
@@ -30,9 +31,12 @@ class Scenario(StrictConfig):
     """How the data are split."""
     among: Among = "as the split says"
     """What test targets are ranked among: a cold-item split says among the cold items."""
-    targets: Literal["all", "long tail"] = "all"
-    """Which test cases count: all, or those whose target is not among the fifth of the items with
-    the most training interactions."""
+    targets: Targets = "all"
+    """Which test cases count: all, those whose target is not among the fifth of the items with the
+    most training interactions, or (cold-item) the cases about items that training saw, which
+    stand beside the test cases and are ranked among all items."""
+    lifted: bool = False
+    """Whether new items are placed as `add_items` places them; only among all items."""
     shuffle_sessions: bool = False
     """Whether the items of each session stand in random order, in training and in histories."""
     gap: ContentGap | None = None
@@ -40,10 +44,38 @@ class Scenario(StrictConfig):
     gap_in_test: ContentGap | None = None
     """What is wrong with the catalogue in the test; the model learned from the intact one."""
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        known = self.targets == "known items"
+        if (known or self.lifted) and self.split != "cold-item":
+            raise ConfigError(
+                f"The scenario '{self.name}' asks for known targets or lifts new items, but its "
+                f"split '{self.split}' keeps no items from training.",
+                "Use 'split: cold-item'.",
+            )
+        if (known or self.lifted) and not self.among_all:
+            raise ConfigError(
+                f"The scenario '{self.name}' asks for known targets or lifts new items, which "
+                "makes a difference among all items only.",
+                "Add 'among: all items'.",
+            )
+        if known and self.gap_in_test is not None:
+            raise ConfigError(
+                f"The scenario '{self.name}' asks for known targets and a 'gap_in_test'; only "
+                "test cases are ranked with other content.",
+                "Leave one of them out.",
+            )
+        return self
+
     @property
     def among_all(self) -> bool:
         """Whether a split that restricts the candidates is overruled."""
         return self.among == "all items"
+
+    @property
+    def about_known_items(self) -> bool:
+        """Whether the cases are those about items that training saw."""
+        return self.targets == "known items"
 
     def without_test(self) -> "Scenario":
         """Returns what is learned from, the same for scenarios that differ in the test alone."""
@@ -71,6 +103,10 @@ class Scenario(StrictConfig):
             told.append("ranked among all items")
         if self.targets == "long tail":
             told.append("targets outside the most popular fifth of the items")
+        if self.about_known_items:
+            told.append("targets that training saw")
+        if self.lifted:
+            told.append("new items lifted")
         return ", ".join(told)
 
     def split_of(self, dataset: Dataset) -> Split:
@@ -95,7 +131,7 @@ class Scenario(StrictConfig):
         Raises:
             ConfigError: None of them does.
         """
-        if self.targets == "all":
+        if self.targets != "long tail":
             return np.ones(cases.height, dtype=np.bool_)
         counts = split.train.item_counts(split.dataset.n_items)
         head = np.sort(counts[1:])[-max(round(len(counts[1:]) * _HEAD), 1)]
@@ -126,6 +162,15 @@ SCENARIOS = _by_name(
     Scenario(name="global-time", split="global-time"),
     Scenario(name="cold-item", split="cold-item"),
     Scenario(name="cold-item-among-all", split="cold-item", among="all items"),
+    Scenario(name="cold-item-lifted", split="cold-item", among="all items", lifted=True),
+    Scenario(name="known-item", split="cold-item", among="all items", targets="known items"),
+    Scenario(
+        name="known-item-lifted",
+        split="cold-item",
+        among="all items",
+        targets="known items",
+        lifted=True,
+    ),
     Scenario(name="cold-user", split="cold-user"),
     Scenario(name="cold-user-by-time", split="cold-user-by-time"),
     Scenario(name="long-tail", targets="long tail"),
