@@ -65,11 +65,12 @@ def links(page: Path) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """Returns every `vlmrec ...` line of shell blocks, continued lines joined."""
+    """Returns every `vlmrec ...` line of shell blocks, continued lines joined, pipes cut off."""
     found: list[str] = []
     for block in code_blocks(page):
         if block.language in ("bash", "console"):
             lines = block.body.replace("\\\n", " ").splitlines()
             bare = (line.removeprefix("$ ").strip() for line in lines)
-            found += [line.split(" #")[0] for line in bare if line.startswith("vlmrec ")]
+            ends = r" #| \| | > "
+            found += [re.split(ends, line)[0] for line in bare if line.startswith("vlmrec ")]
     return found

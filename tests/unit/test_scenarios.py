@@ -7,6 +7,7 @@ import pytest
 from vlmrec.core.columns import IMAGE
 from vlmrec.core.content_change import dealt_anew, taken_away
 from vlmrec.core.errors import ConfigError, DataError
+from vlmrec.data.cold_items import LateItemOptions, late_item_split
 from vlmrec.data.cold_users import ColdUserOptions, LateUserOptions, cold_users, late_users
 from vlmrec.data.content_gaps import ContentGap, open_gap
 from vlmrec.data.dataset import Dataset
@@ -14,6 +15,18 @@ from vlmrec.data.named_splits import SPLITS, split_by
 from vlmrec.data.shuffled_sessions import shuffle_sessions
 from vlmrec.pipeline.scenarios import SCENARIOS, Scenario, scenario_named
 from vlmrec.testing.worlds import small_dataset
+
+
+def growing_dataset():
+    """Returns people who come one after the other, to a shop that goes on adding items."""
+    rng = np.random.default_rng(4)
+    rows = [
+        (f"u{user}", f"i{int(time * rng.random()) // 8}", int(time))
+        for user in range(40)
+        for time in np.sort(rng.integers(10 * user, 400, size=9))
+    ]
+    log = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    return Dataset.from_frames(log)
 
 
 def of_user(dataset, user):
@@ -51,6 +64,25 @@ def test_nothing_learned_is_later_than_the_first_event_of_a_new_user():
     assert data.users.to_external(split.valid.users) == ["a", "b"], "d had one event until then"
 
 
+def test_items_that_came_last_are_tested_and_nothing_learned_is_later():
+    data = growing_dataset()
+    split = late_item_split(data, LateItemOptions(share=0.4))
+    log = data.sequences
+    moment = np.sort(log.timestamps)[int(log.n_events * 0.6)]
+    first = {item: log.timestamps[log.items == item].min() for item in np.unique(log.items)}
+    new = sorted(item for item, time in first.items() if time >= moment)
+    assert new
+    assert split.test_candidates.tolist() == new
+    assert set(split.test.targets) <= set(new)
+    assert not set(split.training_items) & set(new)
+    assert not set(split.test_warm.targets) & set(new)
+    for part in (split.train, split.valid.histories, split.test.histories):
+        assert not set(part.flat()) & set(new), "histories hold warm items only"
+    learned = split.valid.histories
+    assert learned.sequences.timestamps[learned.stop].max() < moment, "validation targets, too"
+    assert split.fingerprint != data.cold_items().fingerprint
+
+
 def test_options_of_new_people_tell_splits_apart_and_too_few_people_are_refused():
     data = small_dataset(n_users=40)
     prints = {
@@ -65,7 +97,7 @@ def test_options_of_new_people_tell_splits_apart_and_too_few_people_are_refused(
 
 
 def test_every_split_has_a_name():
-    data = small_dataset(n_users=40)
+    data = growing_dataset()
     assert [split_by(data, name).name for name in SPLITS] == list(SPLITS)
     with pytest.raises(ConfigError, match=r"no split 'cold-users'. Did you mean 'cold-user'"):
         split_by(data, "cold-users")

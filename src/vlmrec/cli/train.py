@@ -18,6 +18,7 @@ class Protocol(StrEnum):
     leave_one_out = "leave-one-out"
     global_time = "global-time"
     cold_item = "cold-item"
+    cold_item_by_time = "cold-item-by-time"
     cold_user = "cold-user"
     cold_user_by_time = "cold-user-by-time"
 

@@ -27,6 +27,13 @@ class ColdItemOptions(StrictConfig):
     seed: int = 0
 
 
+class LateItemOptions(StrictConfig):
+    """From when on items are new."""
+
+    share: float = Field(default=0.2, gt=0, lt=1)
+    """Share of all events, the latest ones, that training never sees."""
+
+
 class RehearsalOptions(ColdItemOptions):
     """Which training items play new ones, and where they are asked for."""
 
@@ -46,19 +53,31 @@ def cold_item_split(dataset: "Dataset", options: ColdItemOptions) -> Split:
         DataError: Nothing is left to test or to train.
     """
     every = np.arange(1, dataset.n_items + 1, dtype=np.int64)
-    parts = _parts(dataset.sequences, every, dataset.n_items, options)
-    return Split(
-        dataset,
-        "cold-item",
-        parts.train,
-        parts.valid,
-        parts.cold,
-        split_fingerprint(dataset, "cold-item", options.model_dump_json()),
-        training_items=np.setdiff1d(every, parts.items),
-        test_candidates=parts.items,
-        test_warm=parts.warm,
-        notes={"cold_items": len(parts.items), "users_too_short_to_train_on": parts.too_short},
-    )
+    parts = _drawn(dataset.sequences, every, dataset.n_items, options)
+    return _split(dataset, "cold-item", parts, every, options.model_dump_json())
+
+
+def late_item_split(dataset: "Dataset", options: LateItemOptions) -> Split:
+    """Items are tested that came after everything that is learned from.
+
+    A moment is chosen so that a share of the events is at it or later. Items whose first event is
+    then are cold; they are ranked among each other. Training sees the events before it,
+    validation is the last of these of each user; histories go on after it, with warm items only.
+
+    Raises:
+        DataError: Nothing is left to test or to train.
+    """
+    log = dataset.sequences
+    times = np.asarray(log.timestamps)
+    moment = np.sort(times)[int(len(times) * (1 - options.share))]
+    first = np.full(dataset.n_items + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first, log.items, times)
+    known = np.flatnonzero(first < moment)
+    is_cold = (first >= moment) & (first < np.iinfo(np.int64).max)
+    early = np.concatenate([[0], np.cumsum(times < moment)])
+    late = log.offsets[:-1] + early[log.offsets[1:]] - early[log.offsets[:-1]]
+    parts = _parts(log, is_cold, late, seed=0)
+    return _split(dataset, "cold-item-by-time", parts, known, options.model_dump_json())
 
 
 def rehearsal(split: Split, options: RehearsalOptions | None = None) -> Split:
@@ -87,14 +106,19 @@ def rehearsal(split: Split, options: RehearsalOptions | None = None) -> Split:
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         np.zeros(int(lengths.sum()), dtype=np.int64),
     )
-    parts = _parts(sequences, known, dataset.n_items, options)
+    parts = _drawn(sequences, known, dataset.n_items, options)
+    told = split.fingerprint + options.model_dump_json()
+    return _split(dataset, "rehearsal", parts, known, told)
+
+
+def _split(dataset: "Dataset", name: str, parts: "_Parts", known: IntArray, options: str) -> Split:
     return Split(
         dataset,
-        "rehearsal",
+        name,
         parts.train,
         parts.valid,
         parts.cold,
-        split_fingerprint(dataset, "rehearsal", split.fingerprint + options.model_dump_json()),
+        split_fingerprint(dataset, name, options),
         training_items=np.setdiff1d(known, parts.items),
         test_candidates=parts.items,
         test_warm=parts.warm,
@@ -112,19 +136,31 @@ class _Parts:
     too_short: int
 
 
-def _parts(full: Sequences, known: IntArray, n_items: int, options: ColdItemOptions) -> _Parts:
-    """Draws cold items among those known, and takes events with them out of the sequences."""
-    streams = Streams(options.seed)
+def _drawn(full: Sequences, known: IntArray, n_items: int, options: ColdItemOptions) -> _Parts:
+    """Draws cold items among those known; the last share of each user's events is tested."""
     n_cold = max(1, round(len(known) * options.share))
-    chosen = streams.numpy("cold-items").choice(len(known), size=n_cold, replace=False)
-    cold = np.sort(known[chosen])
-    is_cold = np.zeros(n_items + 1, dtype=bool)
+    rng = Streams(options.seed).numpy("cold-items")
+    cold = np.sort(known[rng.choice(len(known), size=n_cold, replace=False)])
+    is_cold = np.zeros(n_items + 1, dtype=np.bool_)
     is_cold[cold] = True
+    lengths = np.diff(full.offsets)
+    late = full.offsets[:-1] + np.floor(lengths * (1 - options.last)).astype(np.int64)
+    return _parts(full, is_cold, late, options.seed)
+
+
+def _parts(full: Sequences, is_cold: NDArray[np.bool_], late: IntArray, seed: int) -> _Parts:
+    """Takes events with cold items out of the sequences, and asks for them.
+
+    Args:
+        full: All events.
+        is_cold: ``[I + 1]`` which items training must not see.
+        late: ``[U]`` the event of each user from which on is tested.
+        seed: Of the warm targets.
+    """
     event_cold = is_cold[full.items]
     warm = _only(full, ~event_cold)
     warm_before = np.concatenate([[0], np.cumsum(~event_cold)])  # warm events before event e
     lengths = np.diff(full.offsets)
-    late = full.offsets[:-1] + np.floor(lengths * (1 - options.last)).astype(np.int64)
     owner = np.repeat(np.arange(len(lengths)), lengths)
     start, stop = warm.offsets[:-1], warm_before[late]
     asked = (np.arange(full.n_events) >= late[owner]) & (warm_before[:-1] > start[owner])
@@ -134,7 +170,7 @@ def _parts(full: Sequences, known: IntArray, n_items: int, options: ColdItemOpti
         raise DataError("The cold-item split leaves nothing to test or to train.")
     beside = np.flatnonzero(asked & ~event_cold)
     if len(beside) > len(event):
-        rng = streams.numpy("warm-targets")
+        rng = Streams(seed).numpy("warm-targets")
         beside = np.sort(rng.choice(beside, size=len(event), replace=False))
     users = np.arange(1, len(lengths) + 1, dtype=np.int64)
 
@@ -147,7 +183,7 @@ def _parts(full: Sequences, known: IntArray, n_items: int, options: ColdItemOpti
     train = Histories(warm, learned.users, learned.start, learned.stop - 1)
     valid = cases_at(learned, learned.start, learned.stop - 1)
     too_short = int((~trained).sum())
-    return _Parts(cold, train, valid, cases(event), cases(beside), too_short)
+    return _Parts(np.flatnonzero(is_cold), train, valid, cases(event), cases(beside), too_short)
 
 
 def _only(sequences: Sequences, kept: NDArray[np.bool_]) -> Sequences:

@@ -183,7 +183,7 @@ def _require_columns(recipe: Recipe) -> None:
                 f"Leave out 'filter_seen', or '{key}'.",
             )
         for one in recipe.scenarios:
-            if one.split == "cold-item":
+            if one.split.startswith("cold-item"):
                 raise ConfigError(
                     f"'{key}' are of rankings of the whole catalogue, but the scenario "
                     f"'{one.name}' ranks cold items.",

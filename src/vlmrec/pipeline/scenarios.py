@@ -47,7 +47,7 @@ class Scenario(StrictConfig):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         known = self.targets == "known items"
-        if (known or self.lifted) and self.split != "cold-item":
+        if (known or self.lifted) and not self.split.startswith("cold-item"):
             raise ConfigError(
                 f"The scenario '{self.name}' asks for known targets or lifts new items, but its "
                 f"split '{self.split}' keeps no items from training.",
@@ -162,6 +162,7 @@ SCENARIOS = _by_name(
     Scenario(name="global-time", split="global-time"),
     Scenario(name="cold-item", split="cold-item"),
     Scenario(name="cold-item-among-all", split="cold-item", among="all items"),
+    Scenario(name="cold-item-by-time", split="cold-item-by-time"),
     Scenario(name="cold-item-lifted", split="cold-item", among="all items", lifted=True),
     Scenario(name="known-item", split="cold-item", among="all items", targets="known items"),
     Scenario(
