@@ -13,7 +13,7 @@ from vlmrec.evaluation.quota import Quota
 from vlmrec.evaluation.ranking import rank_targets
 from vlmrec.items.content_tower import RawContent
 from vlmrec.items.neighbours import lean_on_neighbours
-from vlmrec.pipeline.new_items import NewItems
+from vlmrec.pipeline.new_items import NewItems, exposure_of
 
 N_ITEMS, N_NEW = 30, 6
 NEW = np.arange(N_ITEMS + 1) > N_ITEMS - N_NEW
@@ -102,6 +102,13 @@ def test_options_say_how_far_new_items_are_lifted():
     assert NewItems(quota=0.1).offset_over(ranker, n_train, NEW) == 0
     # Items that are shown often enough as they are stay as they are.
     assert NewItems(exposure=0.5).offset_over(TableRanker(drop=-3.0), n_train, NEW) == 0
+    # Nor are they shown less often than their own vectors would be.
+    own = TableRanker(drop=0.5)
+    least = exposure_of(own, n_train, NEW)
+    assert 0.1 < least
+    kept = NewItems(exposure=0.1).offset_over(ranker, n_train, NEW, own=own)
+    assert kept == NewItems(exposure=least).offset_over(ranker, n_train, NEW)
+    assert least <= exposure_of(lifted(ranker, NEW, kept), n_train, NEW) < least + 0.03
     # Only what competes counts.
     none_new = np.flatnonzero(~NEW)[1:]
     assert NewItems().offset_over(ranker, n_train, NEW, none_new) == 0

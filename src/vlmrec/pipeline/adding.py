@@ -59,9 +59,11 @@ def add_items(
             "Train a content model, such as sasrec-content.",
         )
     if grown is not None:
-        model, added = grown
+        model, own = grown
+        added = own
     else:
-        model, added = run.model, _placed(run, catalog, cache, options)
+        model = run.model
+        own, added = _placed(run, catalog, cache, options)
     _require_content(catalog, ~added.any(dim=1))
     table = pl.concat(
         [run.items, catalog.table.select(ITEM_ID, TITLE).with_columns(n_train=pl.lit(0))],
@@ -71,31 +73,37 @@ def add_items(
     grown_run = replace(
         run, model=model, item_vectors=torch.cat([vectors, added]), items=table, info=info
     )
-    return _lifted(grown_run, options)
+    as_they_are = replace(grown_run, item_vectors=torch.cat([vectors, own]))
+    return _lifted(grown_run, options, as_they_are)
 
 
-def _lifted(run: Run, options: NewItems) -> Run:
+def _lifted(run: Run, options: NewItems, as_they_are: Run) -> Run:
     """Returns a run that knows how its added items get into lists."""
     n_train = np.concatenate([[0], run.items["n_train"].to_numpy()])
-    offset = options.offset_over(run.ranker(), n_train, run.added)
+    own = as_they_are.ranker()
+    offset = options.offset_over(run.ranker(), n_train, run.added, own=own)
     record = {"offset": offset, "quota": options.quota}
     return replace(run, info={**run.info, NEW_ITEMS: record})
 
 
 def _placed(
     run: Run, catalog: Catalog, cache: VectorCache | None, options: NewItems
-) -> torch.Tensor:
-    """Returns the vectors ``[n, D]`` of items known by frozen content, zero where it is lacking."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns vectors ``[n, D]`` of items known by frozen content, zero where it is lacking.
+
+    The first are what the model makes of their content, the second lean on neighbours.
+    """
     content = _content(run, run.spec.content(), catalog, catalog.table[ITEM_ID].to_list(), cache)
-    added = run.model.content_vectors(content)
-    if added is None:
+    own = run.model.content_vectors(content)
+    if own is None:
         raise ConfigError(f"The model '{run.spec.name}' cannot place new items.")
+    added = own
     if run.item_vectors is not None:
         n = run.info["shape"]["n_items"]  # those that were there in training
         n_train = np.concatenate([[0], run.items["n_train"].to_numpy()[:n]])
-        added = options.vectors(run.model, added, content, run.item_vectors[: n + 1], n_train)
+        added = options.vectors(run.model, own, content, run.item_vectors[: n + 1], n_train)
     present = torch.stack([one.present for one in content.values()]).any(dim=0)
-    return added.masked_fill(~present[:, None], 0.0)
+    return own.masked_fill(~present[:, None], 0.0), added.masked_fill(~present[:, None], 0.0)
 
 
 def _require_content(catalog: Catalog, lost: torch.Tensor) -> None:

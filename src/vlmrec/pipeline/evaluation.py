@@ -184,7 +184,7 @@ def evaluate_split(
     new, options = np.isin(np.arange(ranker.n_items + 1), pool), new_items or NewItems()
     vectors = with_new_vectors(options, model, ranker.item_vectors, counts, new)
     placed = model.ranker(vectors)
-    offset = options.offset_over(placed, counts, new)
+    offset = options.offset_over(placed, counts, new, own=ranker)
     view = lifted(placed, new, offset)
     both = LiftedEvaluation(offset, measured(view, split.test), measured(view, split.test_warm))
     return replace(found, lifted=both)

@@ -13,7 +13,7 @@ from vlmrec.core.config import StrictConfig
 from vlmrec.core.protocols import Ranker
 from vlmrec.core.random import Streams
 from vlmrec.data.sequences import IntArray
-from vlmrec.evaluation.lifting import offset_for_exposure, places_bought
+from vlmrec.evaluation.lifting import LIST_LENGTH, offset_for_exposure, places_bought
 from vlmrec.items.content_tower import RawContent
 from vlmrec.items.neighbours import lean_on_neighbours
 from vlmrec.models.spec import Recommender
@@ -83,6 +83,7 @@ class NewItems(StrictConfig):
         n_train: IntArray,
         new: NDArray[np.bool_],
         candidates: IntArray | None = None,
+        own: Ranker | None = None,
     ) -> float:
         """Returns what is added to the scores of new items.
 
@@ -95,12 +96,15 @@ class NewItems(StrictConfig):
             n_train: ``[I + 1]`` events of each item in training.
             new: ``[I + 1] bool``, of which some compete.
             candidates: Internal ids that compete, or None for the whole catalogue.
+            own: Scores new items by what the model makes of their content, without neighbours.
+                They are to be shown at least as often as it shows them.
         """
         if self.quota:
             return 0.0
         if self.offset is not None:
             return self.offset
-        return offsets_for([self.exposure], ranker, n_train, new, candidates)[0]
+        least = 0.0 if own is None else exposure_of(own, n_train, new, candidates)
+        return offsets_for([max(self.exposure, least)], ranker, n_train, new, candidates)[0]
 
 
 def offsets_for(
@@ -111,17 +115,38 @@ def offsets_for(
     candidates: IntArray | None = None,
 ) -> list[float]:
     """Returns the offset of each exposure; the arguments are those of `NewItems.offset_over`."""
-    every = np.arange(1, len(new)) if candidates is None else candidates
-    if not any(exposures) or not new[every].any() or not n_train.any():
+    share = _share(new, candidates)
+    if not any(exposures) or not share or not n_train.any():
         return [0.0 for _ in exposures]
-    rng = Streams(0).numpy("lists for new items")
-    histories = rng.choice(len(n_train), size=(_LISTS, 1), p=n_train / n_train.sum())
-    bought = places_bought(ranker, histories, new, candidates)
-    share = float(new[every].mean())
+    bought = places_bought(ranker, _histories(n_train), new, candidates)
     return [
         max(0.0, offset_for_exposure(bought, one, _LISTS, share)) if one else 0.0
         for one in exposures
     ]
+
+
+def exposure_of(
+    ranker: Ranker, n_train: IntArray, new: NDArray[np.bool_], candidates: IntArray | None = None
+) -> float:
+    """Returns how often a new item is shown as it is, as a multiple of an average item.
+
+    The arguments are those of `NewItems.offset_over`.
+    """
+    share = _share(new, candidates)
+    if not share or not n_train.any():
+        return 0.0
+    bought = places_bought(ranker, _histories(n_train), new, candidates)
+    return float((bought < 0).sum()) / (share * _LISTS * LIST_LENGTH)
+
+
+def _share(new: NDArray[np.bool_], candidates: IntArray | None) -> float:
+    return float((new[1:] if candidates is None else new[candidates]).mean())
+
+
+def _histories(n_train: IntArray) -> IntArray:
+    """Returns ``[H, 1]`` histories of one item each, drawn by how often items occur."""
+    rng = Streams(0).numpy("lists for new items")
+    return rng.choice(len(n_train), size=(_LISTS, 1), p=n_train / n_train.sum())
 
 
 def with_new_vectors(
