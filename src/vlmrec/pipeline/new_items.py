@@ -103,8 +103,13 @@ class NewItems(StrictConfig):
             return 0.0
         if self.offset is not None:
             return self.offset
+        if not self.exposure:
+            return 0.0
         least = 0.0 if own is None else exposure_of(own, n_train, new, candidates)
-        return offsets_for([max(self.exposure, least)], ranker, n_train, new, candidates)[0]
+        wanted = max(self.exposure, least)
+        if exposure_of(ranker, n_train, new, candidates) >= wanted:
+            return 0.0
+        return offsets_for([wanted], ranker, n_train, new, candidates)[0]
 
 
 def offsets_for(
