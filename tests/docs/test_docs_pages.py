@@ -112,7 +112,8 @@ def test_option_files_hold_known_options(page: Path):
     for block in code_blocks(page):
         if block.language == "yaml" and not block.title.startswith("recipes/"):
             given = yaml.safe_load(block.body)
-            divide_options(MODELS["sasrec"], given)
+            spec, training = divide_options(MODELS["sasrec"], given)
+            assert set(given) == spec.model_fields_set | training.model_fields_set
 
 
 def test_every_verb_is_in_the_readme():

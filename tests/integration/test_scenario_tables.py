@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from tests.integration.test_comparing import Table
 
+from vlmrec.core.errors import ArtifactError
 from vlmrec.evaluation.metrics import parse_metric
 from vlmrec.pipeline.comparing import write_comparison
 from vlmrec.pipeline.comparison_page import as_latex, as_markdown, as_text
@@ -25,12 +26,16 @@ scenarios:
   - long-tail
   - test-without-texts
   - {{name: mixed, shuffle_sessions: true}}
-rows:
-  - {{label: Popularity, model: popularity}}
-  - label: Content
+stages:
+  ids: {{model: sasrec, set: {{dim: 4, hidden: 8, n_layers: 1, max_len: 4}}}}
+  content:
     model: sasrec-content
     set: {{dim: 4, hidden: 8, n_layers: 1, max_len: 4, text: {text}, image: {image}}}
-  - {{label: SASRec, model: sasrec, set: {{dim: 4, hidden: 8, n_layers: 1, max_len: 4}}}}
+rows:
+  - {{label: Popularity, model: popularity}}
+  - {{label: Content, like: content}}
+  - {{label: SASRec, like: ids}}
+  - {{label: Both, model: ensemble, set: {{runs: ["@ids", "@content"]}}}}
 layout: {{published: []}}
 """
 
@@ -47,7 +52,7 @@ def table(tmp_path_factory):
 
 def test_scenarios_that_differ_in_the_test_share_their_runs(table):
     assert len(table.settings) == 8
-    assert len(list(table.folder.iterdir())) == 2 * 2 * 3 * 2  # data, training, rows, seeds
+    assert len(list(table.folder.iterdir())) == 2 * 2 * 4 * 2  # data, training, rows, seeds
     names = [[run.name for run in one.plan.rows["SASRec"].values()] for one in table.settings[:4]]
     assert names[0] == names[1] == names[2] != names[3]
     assert any(", other (" in line for line in table.said)
@@ -67,7 +72,9 @@ def test_each_scenario_has_its_own_figures(table):
     assert tail.rows[2].found.by_seed["NDCG@10"][0] == pytest.approx(values[rare.to_numpy()].mean())
     assert f"40 cases, of which {rare.sum()} count" in tail.protocol
     # What reads no words ranks as it did, what cannot be shown other content is left out.
-    assert wordless.rows[0].found is None
+    assert wordless.rows[0].found.by_seed == plain.rows[0].found.by_seed
+    assert wordless.rows[3].found is None
+    assert plain.rows[3].found is not None
     assert wordless.rows[2].found.by_seed == plain.rows[2].found.by_seed
     assert wordless.rows[1].found.by_seed != plain.rows[1].found.by_seed
     assert mixed.fingerprints["split"] != plain.fingerprints["split"]
@@ -85,6 +92,11 @@ def test_a_test_without_words_is_what_the_model_ranks_by_pictures(table):
     assert ranks.columns == ["rank", "rank_filtered"]
     before = pl.read_parquet(table.folder / name / "test_ranks.parquet")
     assert not np.array_equal(before["rank"], ranks["rank"])
+    whole = stored[0].read_bytes()
+    stored[0].write_bytes(whole[:20])
+    with pytest.raises(ArtifactError, match=r"is damaged\. Remove it; vlmrec compare ranks"):
+        table.compare_all()
+    stored[0].write_bytes(whole)
     table.said.clear()
     table.train()
     assert not any(line.startswith("Content") for line in table.said), "measured once"

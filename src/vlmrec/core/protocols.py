@@ -182,13 +182,18 @@ class Monitored(Protocol):
 
 
 @runtime_checkable
-class Multimodal(Protocol):
-    """A model whose use of each modality can be taken apart."""
+class KnownReader(Protocol):
+    """A model that says what it reads of an item."""
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What the model reads of an item: "text", "image" or both."""
+        """Any of "text" and "image"; empty where it knows items by their id alone."""
         ...
+
+
+@runtime_checkable
+class Multimodal(KnownReader, Protocol):
+    """A model whose use of each modality can be taken apart."""
 
     def ranker_with(self, changes: Mapping[str, ContentChange]) -> Ranker:
         """Returns a frozen view in which items show other content than their own.

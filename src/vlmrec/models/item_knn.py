@@ -45,6 +45,8 @@ class ItemKNNRecommender(Recommender):
         n_items: Number of items I.
     """
 
+    modalities: tuple[str, ...] = ()
+    """Reads neither words nor pictures."""
     neighbours: Tensor
     similarity: Tensor
 

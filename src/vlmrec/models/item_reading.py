@@ -15,7 +15,8 @@ from vlmrec.models.body_users import BodyUsers
 from vlmrec.models.catalog_reader import CatalogReader
 from vlmrec.models.item_model import ItemModel
 from vlmrec.models.molar_parts import write_parts
-from vlmrec.models.sequence import SequenceRanker, SequenceRecommender
+from vlmrec.models.sequence import SequenceRecommender
+from vlmrec.models.sequence_ranker import SequenceRanker
 from vlmrec.models.spec import Recommender
 from vlmrec.vlm.tuning import merge_lora
 

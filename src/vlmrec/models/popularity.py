@@ -28,6 +28,8 @@ class PopularityRecommender(Recommender):
     """
 
     max_len = 1
+    modalities: tuple[str, ...] = ()
+    """Reads neither words nor pictures."""
     counts: Tensor
 
     def __init__(self, n_items: int) -> None:

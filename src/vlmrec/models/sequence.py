@@ -20,6 +20,7 @@ from vlmrec.items.content_changes import changed
 from vlmrec.items.content_tower import ContentTower, RawContent
 from vlmrec.items.vector_table import VectorTable
 from vlmrec.models.negative_drawing import negatives_for, odds_for, sampled_loss
+from vlmrec.models.sequence_ranker import PersonalSequenceRanker, SequenceRanker
 from vlmrec.models.spec import Recommender, TrainingData
 from vlmrec.objectives import AnyObjective
 from vlmrec.scoring import Scorer
@@ -252,56 +253,3 @@ class SequenceRecommender(Recommender):
     def known_content(self) -> Mapping[str, RawContent] | None:
         """Returns the frozen content of all items; None for models of ids or given vectors."""
         return self.items.raw() if isinstance(self.items, ContentTower) else None
-
-
-class SequenceRanker:
-    """Ranks with item vectors computed once; satisfies `vlmrec.core.protocols.VectorRanker`.
-
-    Args:
-        model: Whose user encoder and scorer make queries.
-        item_vectors: ``[I + 1, D]``; may hold more items than the model was trained with.
-    """
-
-    def __init__(self, model: SequenceRecommender, item_vectors: Tensor) -> None:
-        self._model = model.eval()
-        self.item_vectors = item_vectors
-        with torch.no_grad():
-            self._keys = model.scorer.keys(item_vectors)
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are ranked."""
-        return len(self.item_vectors) - 1
-
-    @property
-    def max_len(self) -> int:
-        """Longest history that is read."""
-        return self._model.max_len
-
-    @property
-    def device(self) -> torch.device:
-        """Where histories are expected."""
-        return self.item_vectors.device
-
-    @torch.no_grad()
-    def encode(self, histories: Tensor) -> Tensor:
-        """Returns ``[B, D]`` queries; an empty history has the zero query."""
-        return self._encode(histories, None)
-
-    def _encode(self, histories: Tensor, users: Tensor | None) -> Tensor:
-        model = self._model.eval()
-        return model.scorer.queries(model.user_vectors(histories, users, self.item_vectors))
-
-    @torch.no_grad()
-    def score(self, queries: Tensor, start: int, stop: int) -> Tensor:
-        """Returns ``[B, stop - start] float32``."""
-        return (queries @ self._keys[start:stop].T).float()
-
-
-class PersonalSequenceRanker(SequenceRanker):
-    """Also knows the users of the training; satisfies `vlmrec.core.protocols.PersonalRanker`."""
-
-    @torch.no_grad()
-    def encode_users(self, histories: Tensor, users: Tensor) -> Tensor:
-        """Returns ``[B, D]`` queries of users ``[B]``, 0 for one that is not known."""
-        return self._encode(histories, users)

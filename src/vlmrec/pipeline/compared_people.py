@@ -71,8 +71,17 @@ def compare_people(comparison: Comparison, split: Split, folder: Path) -> Compar
         except VlmrecError as error:
             lacking.append(f"{one.row.label}: {error.problem}")
             continue
-        except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError):
-            lacking.append(f"{one.row.label}: the run could not be loaded.")
+        except (
+            ArithmeticError,
+            LookupError,
+            OSError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            # The table is worth more than its examples: it is shown, and the reason with it.
+            reason = f"{type(error).__name__}: {error}"
+            lacking.append(f"{one.row.label}: the run could not be loaded ({reason}).")
             continue
         if isinstance(run.model, Multimodal):
             modalities[one.row.label] = run.model.modalities

@@ -106,10 +106,7 @@ class NewItems(StrictConfig):
         if not self.exposure:
             return 0.0
         least = 0.0 if own is None else exposure_of(own, n_train, new, candidates)
-        wanted = max(self.exposure, least)
-        if exposure_of(ranker, n_train, new, candidates) >= wanted:
-            return 0.0
-        return offsets_for([wanted], ranker, n_train, new, candidates)[0]
+        return offsets_for([max(self.exposure, least)], ranker, n_train, new, candidates)[0]
 
 
 def offsets_for(
@@ -124,9 +121,9 @@ def offsets_for(
     if not any(exposures) or not share or not n_train.any():
         return [0.0 for _ in exposures]
     bought = places_bought(ranker, _histories(n_train), new, candidates)
+    shown = _exposure(bought, share)
     return [
-        max(0.0, offset_for_exposure(bought, one, _LISTS, share)) if one else 0.0
-        for one in exposures
+        offset_for_exposure(bought, one, _LISTS, share) if one > shown else 0.0 for one in exposures
     ]
 
 
@@ -140,7 +137,11 @@ def exposure_of(
     share = _share(new, candidates)
     if not share or not n_train.any():
         return 0.0
-    bought = places_bought(ranker, _histories(n_train), new, candidates)
+    return _exposure(places_bought(ranker, _histories(n_train), new, candidates), share)
+
+
+def _exposure(bought: NDArray[np.float32], share: float) -> float:
+    """Returns how often new items are shown without an offset, see `places_bought`."""
     return float((bought < 0).sum()) / (share * _LISTS * LIST_LENGTH)
 
 

@@ -9,8 +9,9 @@ import polars as pl
 from vlmrec.bundle import is_complete, read_ranks, run_identity
 from vlmrec.core.columns import ITEM_ID, RANK, USER_ID
 from vlmrec.core.content_change import ContentChange
+from vlmrec.core.errors import ArtifactError
 from vlmrec.core.files import atomic_file
-from vlmrec.core.protocols import Multimodal, Ranker
+from vlmrec.core.protocols import KnownReader, Multimodal, Ranker
 from vlmrec.data.content_gaps import ContentGap
 from vlmrec.data.parquet_write import write_table
 from vlmrec.data.splits import Split
@@ -37,7 +38,13 @@ def read_measured(folder: Path, scenario: Scenario) -> tuple[dict[str, Any], pl.
     gap = scenario.gap_in_test
     if gap is None:
         return info, table
-    ranks = pl.read_parquet(_path(folder, gap))
+    path = _path(folder, gap)
+    try:
+        ranks = pl.read_parquet(path)
+    except pl.exceptions.PolarsError:
+        raise ArtifactError(
+            f"'{path}' is damaged.", "Remove it; vlmrec compare ranks the cases anew."
+        ) from None
     return info, table.select(USER_ID, ITEM_ID).hstack(ranks)
 
 
@@ -78,10 +85,10 @@ def measure(folder: Path, gap: ContentGap, split: Split, *, filter_seen: bool = 
 
 def _shown(run: Run, gap: ContentGap, n_items: int) -> Ranker | None:
     model = run.model
+    if isinstance(model, KnownReader) and gap.modality not in model.modalities:
+        return run.ranker()
     if not isinstance(model, Multimodal):
         return None
-    if gap.modality not in model.modalities:
-        return run.ranker()
     return model.ranker_with({gap.modality: ContentChange(gap.shown(n_items))})
 
 

@@ -59,10 +59,10 @@ class Scenario(StrictConfig):
                 "makes a difference among all items only.",
                 "Add 'among: all items'.",
             )
-        if known and self.gap_in_test is not None:
+        if self.gap_in_test is not None and self.among_all and self.split.startswith("cold-item"):
             raise ConfigError(
-                f"The scenario '{self.name}' asks for known targets and a 'gap_in_test'; only "
-                "test cases are ranked with other content.",
+                f"The scenario '{self.name}' has a 'gap_in_test', which is measured among the cold "
+                "items only, and asks for a ranking among all items.",
                 "Leave one of them out.",
             )
         return self

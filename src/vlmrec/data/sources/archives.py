@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from vlmrec.core.errors import DataError
 
+# What zipfile raises of a file and not of a program: no archive or a wrong checksum; broken or
+# cut off data; a method of compression it lacks; a password; a name or an offset out of range.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
