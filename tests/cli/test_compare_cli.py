@@ -53,6 +53,23 @@ def test_a_table_and_its_files(place, tmp_path, run_vlmrec):
     assert (tmp_path / "two" / "table.md").read_text().startswith("# Two counted models\n")
 
 
+def test_a_first_batch_keeps_nothing_and_names_the_run_that_fails(place, tmp_path, run_vlmrec):
+    rows = "rows:\n  - {label: SASRec, model: sasrec, set: {dim: 8, hidden: 16}}"
+    good = RECIPE.replace("rows:", rows)
+    (place / "good.yaml").write_text(good)
+    line = ["--data", place / "toy", "--out", tmp_path, "--first-batch"]
+    tried = run_vlmrec("compare", place / "good.yaml", *line)
+    assert tried.code == 0, tried.err
+    assert "[1/3] SASRec, seed 0" in tried.err
+    assert tried.out == "All 3 runs came through their first batch and ranked the test cases.\n"
+    assert not list(tmp_path.rglob("run.json"))
+    (place / "bad.yaml").write_text(good.replace("dim: 8", "dim: 8, vectors: nowhere.npy"))
+    failed = run_vlmrec("compare", place / "bad.yaml", *line)
+    assert failed.code == 2
+    assert "Error: SASRec, seed 0: " in failed.err
+    assert "nowhere.npy" in failed.err
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

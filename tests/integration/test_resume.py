@@ -261,3 +261,19 @@ def test_a_killed_process_ends_bit_equal(shop, reference, tmp_path, number, code
         assert again[name] == reference[name]
     assert epochs_in(out) == list(range(10))
     assert not list(out.glob("*checkpoint*"))
+
+
+def test_an_epoch_may_end_after_some_batches(monkeypatch):
+    seen = Disturbance(at=0, action=lambda: None)
+    disturbed(monkeypatch, seen)
+    split = small_dataset().leave_one_out()
+    options = OPTIONS.model_copy(update={"epochs": 3, "schedule": "constant"})
+    whole = fit(SPEC, split, options=options, test=False, quiet=True)
+    batches = seen.built // 3
+    assert batches > 2
+    short = options.model_copy(update={"epoch_steps": batches - 1})
+    cut = fit(SPEC, split, options=short, test=False, quiet=True)
+    assert seen.built == 3 * batches + 3 * (batches - 1)
+    assert not same_weights(whole, cut)
+    long = options.model_copy(update={"epoch_steps": 10 * batches})
+    assert same_weights(whole, fit(SPEC, split, options=long, test=False, quiet=True))

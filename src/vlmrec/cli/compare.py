@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from vlmrec.data.dataset import Dataset
+    from vlmrec.pipeline.recipes import Recipe
 
 
 def compare(
@@ -32,12 +33,19 @@ def compare(
     table: Annotated[
         bool, typer.Option("--table", help="Train nothing; show what is finished.")
     ] = False,
+    first_batch: Annotated[
+        bool,
+        typer.Option(
+            "--first-batch",
+            help="Only try every run on a few users for one batch; keep nothing.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
     """Train the models of a recipe that are not finished, and compare all in one table.
 
     The same command continues after a kill. The table is also written to OUT/RECIPE/ as text,
-    Markdown, LaTeX and JSON.
+    Markdown, LaTeX and JSON, and as a page with pictures, report.html.
     """
     from accelerate import PartialState
 
@@ -50,10 +58,14 @@ def compare(
 
     asked = read_recipe(recipe)
     chosen = asked.seeds if seeds is None else parse_seeds(seeds)
-    settings = settings_of(asked, load_datasets(data), chosen)
+    datasets = load_datasets(data)
+    settings = settings_of(asked, datasets, chosen)
     labels = only or [row.label for row in asked.rows]
     settings[0].plan.runs(labels)  # refuses an unknown label, with --table as well
     runs = out / RUNS
+    if first_batch:
+        _try_first_batches(asked, datasets, out / recipe.stem / "first-batch", labels)
+        return
     if not table:
         train_missing(
             settings,
@@ -72,6 +84,23 @@ def compare(
     else:
         typer.echo(as_text(found))
         typer.echo(f"\nTable: {out / recipe.stem}", err=True)
+
+
+def _try_first_batches(
+    recipe: "Recipe", datasets: "Mapping[str, Dataset]", folder: Path, labels: "Sequence[str]"
+) -> None:
+    import shutil
+
+    from accelerate import PartialState
+
+    from vlmrec.pipeline.first_batch import run_first_batches
+
+    said = run_first_batches(
+        recipe, datasets, folder, labels, say=lambda text: typer.echo(text, err=True)
+    )
+    if PartialState().is_main_process:
+        shutil.rmtree(folder)
+        typer.echo(f"All {said} runs came through their first batch and ranked the test cases.")
 
 
 def load_datasets(folders: "Sequence[Path]") -> "dict[str, Dataset]":

@@ -131,7 +131,7 @@ class _Loop:
 
     def _epoch(self, boundary: StepBoundary) -> None:
         epoch = self.progress.epoch
-        plan = self.batches.plan(epoch)
+        plan = self.batches.plan(epoch)[: self.options.epoch_steps]
         alone = self.accelerator.num_processes == 1
         self.model.train()
         self.log.start_epoch(epoch, len(plan), self.progress.step)

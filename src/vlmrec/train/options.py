@@ -13,6 +13,9 @@ class TrainOptions(StrictConfig):
 
     epochs: int = Field(default=200, ge=0)
     """At most so many passes; early stopping usually ends sooner."""
+    epoch_steps: int | None = Field(default=None, ge=1)
+    """After so many batches an epoch ends, so that validation comes sooner on large data; null =
+    after all. Each epoch shuffles anew."""
     batch_size: int = Field(default=64, ge=1)
     """Users in a batch, over all processes."""
     learning_rate: float = Field(default=1e-3, gt=0)
