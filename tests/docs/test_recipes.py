@@ -73,5 +73,12 @@ def test_the_tables_of_the_molar_paper_are_there_in_both_sizes():
     assert {f"molar-{name}" for name in paper} <= twins
 
 
+def test_vlm2rec_is_compared_and_tried_for_robustness_in_both_sizes():
+    ours = {"comparison", "robustness"}
+    assert {path.stem for path in TABLES if path.parent.name == "vlm2rec"} == ours
+    twins = {path.stem for path in TABLES if path.parent.name == "ml-100k-mm"}
+    assert {f"vlm2rec-{name}" for name in ours} <= twins
+
+
 def _parts(given: dict) -> list[dict]:
     return [*given["rows"], *given.get("stages", {}).values()]
