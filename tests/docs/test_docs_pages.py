@@ -169,10 +169,7 @@ def test_the_generated_reference_names_everything(monkeypatch: pytest.MonkeyPatc
     for name, spec in MODELS.items():
         assert f"### {name}\n" in text
         assert all(f"| `{field}` |" in text for field in spec.model_fields)
-    assert (
-        "`cold-item` `cold-item-by-time` `cold-user` `cold-user-by-time` | `leave-one-out` |"
-        in text
-    )
+    assert "`cold-user` `cold-user-by-time` `half-catalogue` | `leave-one-out` |" in text
     assert "| `use_ids` | `false` |" in text
     assert "| `weight_decay` | `0.0` |" in text
     del sys.modules["generated_reference"]

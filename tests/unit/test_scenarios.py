@@ -182,7 +182,7 @@ def test_scenarios_have_names_and_words():
                 "among": "all items",
                 "gap_in_test": {"modality": "text"},
             },
-            r"measured among the cold items only, .* among all items\. Leave one of them out",
+            r"among the items that training never saw, .* among all items\. Leave one of them out",
         ),
     ],
 )

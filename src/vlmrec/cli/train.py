@@ -21,6 +21,7 @@ class Protocol(StrEnum):
     cold_item_by_time = "cold-item-by-time"
     cold_user = "cold-user"
     cold_user_by_time = "cold-user-by-time"
+    half_catalogue = "half-catalogue"
 
 
 def train(

@@ -44,7 +44,8 @@ def tune(
     require_optuna()
     _require_one_process()
     planned = read_tuning(space, trials=trials, hours=hours)
-    split = planned.recipe.scenarios[0].split_of(Dataset.load(data))
+    name = data.resolve().name
+    split = planned.recipe.scenarios[0].split_of(name, {name: Dataset.load(data)})
     folder = out / space.stem
     rows = search(
         planned,

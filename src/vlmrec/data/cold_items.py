@@ -158,7 +158,7 @@ def _parts(full: Sequences, is_cold: NDArray[np.bool_], late: IntArray, seed: in
         seed: Of the warm targets.
     """
     event_cold = is_cold[full.items]
-    warm = _only(full, ~event_cold)
+    warm = only_events(full, ~event_cold)
     warm_before = np.concatenate([[0], np.cumsum(~event_cold)])  # warm events before event e
     lengths = np.diff(full.offsets)
     owner = np.repeat(np.arange(len(lengths)), lengths)
@@ -186,7 +186,8 @@ def _parts(full: Sequences, is_cold: NDArray[np.bool_], late: IntArray, seed: in
     return _Parts(np.flatnonzero(is_cold), train, valid, cases(event), cases(beside), too_short)
 
 
-def _only(sequences: Sequences, kept: NDArray[np.bool_]) -> Sequences:
+def only_events(sequences: Sequences, kept: NDArray[np.bool_]) -> Sequences:
+    """Returns some events of each user, ``kept [N] bool``, in their order."""
     before = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
     return Sequences(
         np.asarray(sequences.items)[kept],

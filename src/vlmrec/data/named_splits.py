@@ -8,6 +8,7 @@ from vlmrec.data.cold_items import LateItemOptions, late_item_split
 from vlmrec.data.cold_users import ColdUserOptions, LateUserOptions, cold_users, late_users
 from vlmrec.data.dataset import Dataset
 from vlmrec.data.splits import Split
+from vlmrec.data.transfer import half_catalogue_split
 
 SplitName = Literal[
     "leave-one-out",
@@ -16,6 +17,7 @@ SplitName = Literal[
     "cold-item-by-time",
     "cold-user",
     "cold-user-by-time",
+    "half-catalogue",
 ]
 """How data are split."""
 _MAKERS: Mapping[SplitName, Callable[[Dataset], Split]] = {
@@ -25,6 +27,7 @@ _MAKERS: Mapping[SplitName, Callable[[Dataset], Split]] = {
     "cold-item-by-time": lambda dataset: late_item_split(dataset, LateItemOptions()),
     "cold-user": lambda dataset: cold_users(dataset, ColdUserOptions()),
     "cold-user-by-time": lambda dataset: late_users(dataset, LateUserOptions()),
+    "half-catalogue": half_catalogue_split,
 }
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 

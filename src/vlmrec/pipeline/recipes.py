@@ -183,10 +183,10 @@ def _require_columns(recipe: Recipe) -> None:
                 f"Leave out 'filter_seen', or '{key}'.",
             )
         for one in recipe.scenarios:
-            if one.split.startswith("cold-item"):
+            if one.has_unknown_items:
                 raise ConfigError(
                     f"'{key}' are of rankings of the whole catalogue, but the scenario "
-                    f"'{one.name}' ranks cold items.",
+                    f"'{one.name}' ranks items that training never saw.",
                     f"Leave out '{key}', or that scenario.",
                 )
     shown = recipe.layout.intervals

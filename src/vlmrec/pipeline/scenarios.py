@@ -15,6 +15,7 @@ from vlmrec.data.dataset import Dataset
 from vlmrec.data.named_splits import SplitName, split_by
 from vlmrec.data.shuffled_sessions import shuffle_sessions
 from vlmrec.data.splits import Split
+from vlmrec.data.transfer import transfer_split
 
 _HEAD = 0.2
 """Share of the items, the most popular ones, that is no long tail."""
@@ -29,8 +30,11 @@ class Scenario(StrictConfig):
     """Heading of its columns."""
     split: SplitName = "leave-one-out"
     """How the data are split."""
+    transfer: bool = False
+    """Whether all is learned from the other datasets of the table, and asked for in this one."""
     among: Among = "as the split says"
-    """What test targets are ranked among: a cold-item split says among the cold items."""
+    """What test targets are ranked among: a cold-item split says among the cold items, a transfer
+    among those of the other catalogue."""
     targets: Targets = "all"
     """Which test cases count: all, those whose target is not among the fifth of the items with the
     most training interactions, or (cold-item) the cases about items that training saw, which
@@ -59,13 +63,24 @@ class Scenario(StrictConfig):
                 "makes a difference among all items only.",
                 "Add 'among: all items'.",
             )
-        if self.gap_in_test is not None and self.among_all and self.split.startswith("cold-item"):
+        if self.gap_in_test is not None and self.among_all and self.has_unknown_items:
             raise ConfigError(
-                f"The scenario '{self.name}' has a 'gap_in_test', which is measured among the cold "
-                "items only, and asks for a ranking among all items.",
+                f"The scenario '{self.name}' has a 'gap_in_test', which is measured among the "
+                "items that training never saw, and asks for a ranking among all items.",
                 "Leave one of them out.",
             )
+        if self.transfer and self.split != "leave-one-out":
+            raise ConfigError(
+                f"The scenario '{self.name}' learns from other data and has the split "
+                f"'{self.split}'.",
+                "Leave out 'split': a transfer tests the last event of each user.",
+            )
         return self
+
+    @property
+    def has_unknown_items(self) -> bool:
+        """Whether test targets are items that training never saw."""
+        return self.transfer or self.split.startswith("cold-item") or self.split == "half-catalogue"
 
     @property
     def among_all(self) -> bool:
@@ -82,6 +97,7 @@ class Scenario(StrictConfig):
         return Scenario(
             name="training",
             split=self.split,
+            transfer=self.transfer,
             shuffle_sessions=self.shuffle_sessions,
             gap=self.gap,
         )
@@ -92,7 +108,7 @@ class Scenario(StrictConfig):
         >>> SCENARIOS["test-without-pictures"].describe()
         'leave-one-out split, in the test no item has its picture'
         """
-        told = [f"{self.split} split"]
+        told = ["learned from the other data" if self.transfer else f"{self.split} split"]
         if self.shuffle_sessions:
             told.append("items of each session in random order")
         if self.gap is not None:
@@ -109,17 +125,34 @@ class Scenario(StrictConfig):
             told.append("new items lifted")
         return ", ".join(told)
 
-    def split_of(self, dataset: Dataset) -> Split:
+    def split_of(self, name: str, datasets: Mapping[str, Dataset]) -> Split:
         """Returns the data of this scenario, split.
 
+        Args:
+            name: Of the dataset that is tested.
+            datasets: All of the table, by name.
+
         Raises:
+            ConfigError: The scenario needs other datasets beside this one.
             DataError: The split leaves nothing to train or to test.
         """
+        if not self.transfer:
+            return split_by(self._changed(datasets[name]), self.split)
+        if len(datasets) < 2:
+            raise ConfigError(
+                f"The scenario '{self.name}' learns from other data than it tests on, and only "
+                f"'{name}' is given.",
+                "Give another --data, or use the scenario 'half-catalogue'.",
+            )
+        changed = {one: self._changed(dataset) for one, dataset in datasets.items()}
+        return transfer_split(
+            {one: data for one, data in changed.items() if one != name}, name, changed[name]
+        )
+
+    def _changed(self, dataset: Dataset) -> Dataset:
         if self.shuffle_sessions:
             dataset = shuffle_sessions(dataset)
-        if self.gap is not None:
-            dataset = open_gap(dataset, self.gap)
-        return split_by(dataset, self.split)
+        return dataset if self.gap is None else open_gap(dataset, self.gap)
 
     def chosen(self, cases: pl.DataFrame, split: Split) -> np.ndarray:
         """Returns ``[n] bool``: which test cases count.
@@ -174,6 +207,8 @@ SCENARIOS = _by_name(
     ),
     Scenario(name="cold-user", split="cold-user"),
     Scenario(name="cold-user-by-time", split="cold-user-by-time"),
+    Scenario(name="half-catalogue", split="half-catalogue"),
+    Scenario(name="transfer", transfer=True),
     Scenario(name="long-tail", targets="long tail"),
     Scenario(name="shuffled-sessions", shuffle_sessions=True),
     Scenario(name="half-the-pictures", gap=_missing("image", share=0.5)),

@@ -43,12 +43,12 @@ def settings_of(
     """
     chosen = recipe.seeds if seeds is None else tuple(seeds)
     found: list[Setting] = []
-    for name, dataset in datasets.items():
+    for name in datasets:
         made: dict[Scenario, tuple[Split, Plan]] = {}
         for scenario in recipe.scenarios:
             learned = scenario.without_test()
             if learned not in made:
-                split = learned.split_of(dataset)
+                split = learned.split_of(name, datasets)
                 made[learned] = split, plan(recipe, split, chosen)
             found.append(Setting(name, scenario, *made[learned]))
     return found
