@@ -93,7 +93,7 @@ def test_what_leaves_nothing_is_refused():
 
 
 def test_a_transfer_needs_other_data():
-    with pytest.raises(ConfigError, match=r"learns from other data .* only 'shop' is given"):
+    with pytest.raises(ConfigError, match=r"A transfer .* tests on, and only 'shop' is given"):
         SCENARIOS["transfer"].split_of("shop", {"shop": small_dataset()})
     with pytest.raises(ConfigError, match="learns from other data and has the split 'global-time'"):
         Scenario(name="odd", transfer=True, split="global-time")

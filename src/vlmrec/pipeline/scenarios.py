@@ -140,8 +140,7 @@ class Scenario(StrictConfig):
             return split_by(self._changed(datasets[name]), self.split)
         if len(datasets) < 2:
             raise ConfigError(
-                f"The scenario '{self.name}' learns from other data than it tests on, and only "
-                f"'{name}' is given.",
+                f"A transfer learns from other data than it tests on, and only '{name}' is given.",
                 "Give another --data, or use the scenario 'half-catalogue'.",
             )
         changed = {one: self._changed(dataset) for one, dataset in datasets.items()}
