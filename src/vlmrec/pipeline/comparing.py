@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 from vlmrec.bundle import RUN, is_complete
+from vlmrec.core.claims import BusyError
 from vlmrec.core.errors import VlmrecError
 from vlmrec.core.files import atomic_file, read_json_object, write_json
 from vlmrec.pipeline.comparison import Comparison, to_json
@@ -14,6 +15,7 @@ from vlmrec.pipeline.fit_once import fit_once
 from vlmrec.pipeline.planned_runs import PlannedRun
 from vlmrec.pipeline.scenario_ranks import is_measured, measure
 from vlmrec.pipeline.settings import Setting
+from vlmrec.pipeline.shared_work import shared_work
 
 RUNS = "runs"
 """Folder of the run folders, below the output folder."""
@@ -29,6 +31,8 @@ def train_missing(
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Trains all runs of some rows, and what they need, that are not finished; measures them.
+
+    Several calls may work on one folder at the same time; they share the runs.
 
     Args:
         settings: Data, scenarios and runs.
@@ -48,13 +52,14 @@ def train_missing(
     if len(missing) < len(runs):
         say(f"{len(runs) - len(missing)} of {len(runs)} runs are finished already.")
     several = len({one.dataset for one in settings}) > 1
-    for number, run in enumerate(missing):
-        left = expected_seconds(missing[number:], runs, folder)
-        time = "" if left is None else f"; about {format_duration(left)} left"
+    for run in shared_work(missing, folder, say):
+        left = [one for one in missing if not is_complete(folder / one.name)]
+        seconds = expected_seconds(left, runs, folder)
+        time = "" if seconds is None else f"; about {format_duration(seconds)} left"
         one = wanted[run.name][1]
         label = f"{run.label}, {one.dataset}" if several else run.label
-        say(f"[{number + 1}/{len(missing)}] {label} ({run.name}){time}")
-        with _named(label):
+        say(f"[{len(missing) - len(left) + 1}/{len(missing)}] {label} ({run.name}){time}")
+        with _named(label), contextlib.suppress(BusyError):  # another process was faster
             fit_once(
                 run.spec(folder),
                 one.split,

@@ -20,7 +20,7 @@ from vlmrec.items.cache import VectorCache
 from vlmrec.models.spec import ModelSpec, Recommender
 from vlmrec.pipeline.content import describe
 from vlmrec.pipeline.evaluation import evaluate_split
-from vlmrec.pipeline.learning import begin
+from vlmrec.pipeline.learning import Learner, begin
 from vlmrec.pipeline.lessons import losses_now, taught_record
 from vlmrec.pipeline.reporting import report_run
 from vlmrec.pipeline.run import Run, vectors_of
@@ -60,13 +60,14 @@ def fit(
 
     Raises:
         DataError: `out` is taken, read-only, or the disk is full.
+        BusyError: Another process is training there.
         ConfigError: An option does not go with the data.
         KeyboardInterrupt: After Ctrl-C, when everything was saved.
     """
     options = options or TrainOptions()
     started = time.perf_counter()
     folder = None if out is None else Path(out)
-    learner = begin(
+    with begin(
         spec,
         split,
         folder,
@@ -75,7 +76,13 @@ def fit(
         filter_seen=filter_seen,
         cache=cache,
         quiet=quiet,
-    )
+    ) as learner:
+        return _trained_and_stored(learner, started, test=test, quiet=quiet)
+
+
+def _trained_and_stored(learner: Learner, started: float, *, test: bool, quiet: bool) -> Run:
+    spec, split, folder, options = learner.spec, learner.split, learner.folder, learner.options
+    filter_seen: bool = learner.config["filter_seen"]
     model, config, processes = learner.model, learner.config, PartialState()
     # Also when a run goes on: the weights of its checkpoint are only taken in below.
     before = losses_now(model) if processes.is_main_process else {}

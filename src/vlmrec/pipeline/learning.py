@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
+from vlmrec.core.claims import claimed
 from vlmrec.core.device import choose_device
 from vlmrec.core.protocols import BatchSource, Validation
 from vlmrec.core.random import Streams
@@ -95,6 +98,7 @@ class Learner:
         return next(iter(found.metrics.values())).mean
 
 
+@contextmanager
 def begin(
     spec: ModelSpec,
     split: Split,
@@ -105,8 +109,8 @@ def begin(
     filter_seen: bool = False,
     cache: VectorCache | None = None,
     quiet: bool = False,
-) -> Learner:
-    """Returns a model that can learn, or go on learning, in an open folder.
+) -> Generator[Learner]:
+    """Gives a model that can learn, or go on learning, in a folder that is ours until the end.
 
     Args:
         spec: Which model, with its hyper-parameters.
@@ -120,33 +124,36 @@ def begin(
 
     Raises:
         DataError: `folder` is taken, read-only, or the disk is full.
+        BusyError: Another process is training there.
         ConfigError: An option does not go with the data.
     """
     parse_metrics([options.valid_metric])  # a misspelt name is found before anything is trained
     if folder is not None:
         refuse_finished(folder, overwrite=overwrite)  # before anything is encoded
-    device = choose_device(options.device)
-    stages = stage_identities(spec.stages())
-    content = gather_content(
-        spec.content(),
-        split.dataset.catalog,
-        split.dataset.items.names.to_list(),
-        cache=cache or VectorCache(),
-        device=device.device,
-        quiet=quiet,
-    )
-    config = _config(spec, options, split, content, stages, filter_seen)
-    # Refuses what cannot be built, before the folder is opened.
-    model, data = prepared_model(spec, options.seed, split, content, device.device, cache)
+    device = choose_device(options.device).device
     # Told before anything else asks for it: accelerate fixes the device and the group only once.
-    processes = PartialState(cpu=device.device.type == "cpu")
-    if folder is not None and processes.is_main_process:
-        open_folder(folder, config, overwrite=overwrite)
-    processes.wait_for_everyone()  # nobody looks for checkpoints in a folder that is being emptied
-    batches = model.batches(
-        data, Streams(options.seed), batch_size=options.batch_size, epochs=options.epochs
-    )
-    return Learner(spec, options, split, folder, config, content, device.device, model, batches)
+    processes = PartialState(cpu=device.type == "cpu")
+    ours = folder if processes.is_main_process else None
+    with nullcontext() if ours is None else claimed(ours):
+        stages = stage_identities(spec.stages())
+        content = gather_content(
+            spec.content(),
+            split.dataset.catalog,
+            split.dataset.items.names.to_list(),
+            cache=cache or VectorCache(),
+            device=device,
+            quiet=quiet,
+        )
+        config = _config(spec, options, split, content, stages, filter_seen)
+        # Refuses what cannot be built, before the folder is opened.
+        model, data = prepared_model(spec, options.seed, split, content, device, cache)
+        if ours is not None:
+            open_folder(ours, config, overwrite=overwrite)
+        processes.wait_for_everyone()  # nobody looks for checkpoints in a folder being emptied
+        batches = model.batches(
+            data, Streams(options.seed), batch_size=options.batch_size, epochs=options.epochs
+        )
+        yield Learner(spec, options, split, folder, config, content, device, model, batches)
 
 
 def prepared_model(

@@ -31,6 +31,7 @@ def open_folder(folder: Path, config: dict[str, Any], *, overwrite: bool) -> Non
     Raises:
         DataError: It is taken by something else, read-only, or the disk is full.
     """
+    refuse_finished(folder, overwrite=overwrite)
     if folder.exists() and not folder.is_dir():
         raise DataError(f"The output '{folder}' is a file; a folder was expected.")
     ours = (folder / _CONFIG).is_file()

@@ -68,22 +68,22 @@ def run_trial(
             ended_early.append(epochs)
         return bool(ended_early)
 
-    learner = begin(spec, split, folder, options, filter_seen=filter_seen, quiet=quiet)
-    went = learner.learn(watch=watched, quiet=quiet)
-    name = learner.validation().name
-    if went is None or went.progress.best is None:
-        result = TrialResult(metric=name, value=learner.validation().measure())
-    else:
-        result = TrialResult(
-            metric=name,
-            value=went.progress.best,
-            epochs=went.progress.epoch,
-            best_epoch=went.progress.best_epoch + 1,
-            seconds=round(went.progress.seconds, 3),
-        )
-    if not ended_early:
-        write_json(folder / _RESULT, result.model_dump())
-        Checkpoints(folder, learner.config["hash"]).clear()
+    with begin(spec, split, folder, options, filter_seen=filter_seen, quiet=quiet) as learner:
+        went = learner.learn(watch=watched, quiet=quiet)
+        name = learner.validation().name
+        if went is None or went.progress.best is None:
+            result = TrialResult(metric=name, value=learner.validation().measure())
+        else:
+            result = TrialResult(
+                metric=name,
+                value=went.progress.best,
+                epochs=went.progress.epoch,
+                best_epoch=went.progress.best_epoch + 1,
+                seconds=round(went.progress.seconds, 3),
+            )
+        if not ended_early:
+            write_json(folder / _RESULT, result.model_dump())
+            Checkpoints(folder, learner.config["hash"]).clear()
     return result
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from vlmrec.bundle import is_complete
+from vlmrec.core.claims import claimed
 from vlmrec.core.errors import ConfigError, MissingExtraError
 from vlmrec.data.splits import Split
 from vlmrec.pipeline.fitting import fit
@@ -65,12 +66,13 @@ def tune(
     Raises:
         MissingExtraError: Optuna is not installed.
         ConfigError: A row cannot be trained as it stands.
+        BusyError: Another process is tuning with this file.
         KeyboardInterrupt: After Ctrl-C, when everything was saved.
     """
     require_optuna()
     blind = replace(split, test=split.test.subset(np.zeros(0, dtype=np.int64)))
     found: list[TunedRow] = []
-    with open_study_file(study) as storage:
+    with claimed(study), open_study_file(study) as storage:
         for label in planned.spaces:
             one = _RowStudy(planned, label, blind, out, storage, quiet, say)
             found.append(one.run())

@@ -7,6 +7,7 @@ kills a call, the folder is whole, and the next call finds what is there.
 from collections.abc import Callable
 from pathlib import Path
 
+from vlmrec.core.claims import claimed
 from vlmrec.core.columns import IMAGE, ITEM_ID
 from vlmrec.core.progress import Advance
 from vlmrec.data.dataset import Dataset
@@ -39,17 +40,32 @@ def fetch_images(
 
     Raises:
         DataError: There is no dataset, its items have no addresses, or it cannot be written.
+        BusyError: Another process is fetching for it.
         ArtifactError: The dataset or its status table is damaged.
     """
+    Dataset.load(folder)  # what is no dataset is refused before anything is written beside it
+    with claimed(folder):
+        return _fetch(
+            folder, options or FetchOptions(), again, advance or _silent, stopping or _never
+        )
+
+
+def _fetch(
+    folder: Path,
+    options: FetchOptions,
+    again: bool,
+    advance: Advance,
+    stopping: Callable[[], bool],
+) -> FetchReport:
     dataset = Dataset.load(folder)
     table = dataset.catalog.table
     files, stems = PictureFolder(folder), file_stems(table)
     plan = plan_fetching(table, read_statuses(folder), stems, files, again=again)
     # First of all: a folder that cannot be written is found out before anybody is asked.
     write_statuses(folder, plan.known)
-    errands = Errands(folder, plan, stems, files, options or FetchOptions(), advance or _silent)
+    errands = Errands(folder, plan, stems, files, options, advance)
     if plan.wanted:
-        errands.run(stopping or _never)
+        errands.run(stopping)
     wanted = {item_id for items in plan.wanted.values() for item_id in items}
     ours = wanted | plan.known.keys()
     images = [
