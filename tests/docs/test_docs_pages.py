@@ -173,3 +173,17 @@ def test_the_generated_reference_names_everything(monkeypatch: pytest.MonkeyPatc
     assert "| `use_ids` | `false` |" in text
     assert "| `weight_decay` | `0.0` |" in text
     del sys.modules["generated_reference"]
+
+
+def test_the_python_reference_shows_every_model_with_every_option():
+    text = (ROOT / "docs/reference/python.md").read_text(encoding="utf-8")
+    for spec in MODELS.values():
+        name = f"::: {spec.__module__}.{spec.__name__}\n"
+        assert name in text, name
+        shown = text.split(name)[1].split("\n:::")[0]
+        if "members: false" in shown:
+            assert not spec.model_fields, name
+            continue
+        members = re.search(r"members: \[(.*)\]", shown)
+        assert members is not None, name
+        assert set(spec.model_fields) <= set(members.group(1).split(", ")), name
