@@ -13,7 +13,12 @@ import polars as pl
 from vlmrec.core.errors import DataError
 from vlmrec.data.notes import Note, amount
 from vlmrec.data.sources.delimited_layout import Layout, find_layout
-from vlmrec.data.sources.delimited_lines import PLAIN_SEPARATOR, check_lines, rewrite
+from vlmrec.data.sources.delimited_lines import (
+    PLAIN_SEPARATOR,
+    check_lines,
+    replace_separator,
+    rewrite,
+)
 from vlmrec.data.sources.source_table import SourceTable
 from vlmrec.data.sources.text_encoding import TextFacts, examine
 
@@ -58,7 +63,11 @@ def open_with_layout(path: Path, scratch: Path, facts: TextFacts, layout: Layout
         counted = check_lines(path, layout)
     if counted is None or counted.blank:
         readable, cut = scratch / f"{len(list(scratch.iterdir()))}.txt", PLAIN_SEPARATOR
-        counted = rewrite(path, facts, layout, readable)
+        counted = None
+        if facts.plain and not layout.quoting:
+            counted = replace_separator(path, layout, readable)
+        if counted is None:
+            counted = rewrite(path, facts, layout, readable)
     if counted.records <= int(layout.has_header):
         raise DataError(f"'{path}' has a header and no rows.", "At least one row is expected.")
     frame = pl.scan_csv(

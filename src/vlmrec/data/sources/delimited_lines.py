@@ -17,6 +17,9 @@ PLAIN_SEPARATOR = "\x1f"
 """Between the fields of a rewritten file; it occurs in no text that people write."""
 
 
+_MARK = "\ufeff".encode()
+
+
 @dataclass(frozen=True)
 class LineCount:
     """What was counted in a file.
@@ -40,21 +43,60 @@ def check_lines(path: Path, layout: Layout) -> LineCount:
     """
     n_lines, n_blank = 0, 0
     for block in whole_lines(path):
-        codes = np.frombuffer(block, dtype=np.uint8)
-        ends = np.flatnonzero(codes == ord("\n"))
-        marks = np.flatnonzero(codes == ord(layout.separator))
-        fields = np.diff(np.searchsorted(marks, ends), prepend=0) + 1
-        lengths = np.diff(ends, prepend=-1) - 1
-        blank = (lengths == 0) | ((lengths == 1) & (codes[ends - 1] == ord("\r")))
-        wrong = (fields != len(layout.header)) & ~blank
-        if wrong.any():
-            k = int(wrong.argmax())
-            start = 0 if k == 0 else int(ends[k - 1]) + 1
-            line = block[start : int(ends[k])].decode(errors="replace").rstrip("\r")
-            raise misfit(path, n_lines + k + 1, line, int(fields[k]), layout)
-        n_lines += len(ends)
-        n_blank += int(blank.sum())
+        lines = _require_fields(path, block, layout, ord(layout.separator), n_lines)
+        n_lines += lines.records + lines.blank
+        n_blank += lines.blank
     return LineCount(n_lines - n_blank, n_blank, one_line_each=not n_blank)
+
+
+def replace_separator(path: Path, layout: Layout, target: Path) -> LineCount | None:
+    """Does what `rewrite` does, block by block, for plain UTF-8 without quotes and blank lines.
+
+    Returns:
+        The counts, or None where the file has blank lines or control characters: `rewrite` it.
+
+    Raises:
+        DataError: A line has more or fewer fields than the first one.
+    """
+    n_lines = 0
+    separator, plain = layout.separator.encode(), PLAIN_SEPARATOR.encode()
+    with target.open("wb") as out:
+        for block in whole_lines(path):
+            unix = block.replace(b"\r\n", b"\n")
+            if plain in unix or b"\r" in unix or _MARK in unix:
+                return None
+            cut = unix.replace(separator, plain)
+            lines = _require_fields(path, cut, layout, ord(PLAIN_SEPARATOR), n_lines)
+            if lines.blank:
+                return None
+            out.write(cut)
+            n_lines += lines.records
+    return LineCount(n_lines, 0, one_line_each=True)
+
+
+def _require_fields(
+    path: Path, block: bytes, layout: Layout, separator: int, before: int
+) -> LineCount:
+    """Counts a block of whole lines, `before` of which are behind us.
+
+    Raises:
+        DataError: A line has more or fewer fields than the first one.
+    """
+    codes = np.frombuffer(block, dtype=np.uint8)
+    ends = np.flatnonzero(codes == ord("\n"))
+    marks = np.flatnonzero(codes == separator)
+    fields = np.diff(np.searchsorted(marks, ends), prepend=0) + 1
+    lengths = np.diff(ends, prepend=-1) - 1
+    blank = (lengths == 0) | ((lengths == 1) & (codes[ends - 1] == ord("\r")))
+    wrong = (fields != len(layout.header)) & ~blank
+    if wrong.any():
+        k = int(wrong.argmax())
+        start = 0 if k == 0 else int(ends[k - 1]) + 1
+        line = block[start : int(ends[k])].decode(errors="replace").rstrip("\r")
+        line = line.replace(chr(separator), layout.separator)
+        raise misfit(path, before + k + 1, line, int(fields[k]), layout)
+    n_blank = int(blank.sum())
+    return LineCount(len(ends) - n_blank, n_blank, one_line_each=not n_blank)
 
 
 def rewrite(path: Path, facts: TextFacts, layout: Layout, target: Path) -> LineCount:
