@@ -98,3 +98,14 @@ def test_negatives_have_the_shape_that_was_asked_for(histories):
     assert own.negatives.shape == (*own.items.shape, 3)
     shared = batches_over(histories, negatives=sampler, n_negatives=3, shared_negatives=True)
     assert built(shared, 0)[0].negatives.shape == (3,)
+
+
+@pytest.mark.parametrize("max_len", [3, 4, 50])
+def test_every_target_of_an_epoch_weighs_the_same(histories, max_len):
+    batches = built(batches_over(histories, max_len=max_len), 0)
+    counts = [int((batch.targets != 0).sum()) for batch in batches]
+    usual = {batch.usual_count for batch in batches}
+    assert len(usual) == 1
+    assert usual.pop() == pytest.approx(sum(counts) / len(counts))
+    assert len(set(counts)) > 1
+    assert batches[0].to("cpu").usual_count == batches[0].usual_count

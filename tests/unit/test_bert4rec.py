@@ -78,6 +78,18 @@ def test_a_share_of_the_rows_asks_for_the_last_event_alone():
     assert np.mean(half) == pytest.approx(0.5, abs=0.08)
 
 
+@pytest.mark.parametrize(("mask_prob", "last_share"), [(0.5, 0.0), (0.2, 0.3), (1.0, 0.0)])
+def test_the_usual_number_of_targets_is_that_of_an_average_batch(mask_prob, last_share):
+    batches = make(mask_prob=mask_prob, last_share=last_share)
+    counts = [
+        int((batches.build(window, epoch, step).targets != 0).sum())
+        for epoch in range(60)
+        for step, window in enumerate(batches.plan(epoch))
+    ]
+    usual = batches.build(batches.plan(0)[0], 0, 0).usual_count
+    assert usual == pytest.approx(np.mean(counts), rel=0.02)
+
+
 def test_a_batch_follows_from_seed_epoch_and_step():
     assert list(rows_of(make(), 3)) == list(rows_of(make(), 3))
     assert list(rows_of(make(), 3)) != list(rows_of(make(seed=1), 3))

@@ -44,6 +44,10 @@ class TrainingBatch:
         users: ``[B] int64`` internal user ids.
         progress: Share of the planned training that came before this batch, 0 to 1.
         twins: Histories with a target in common with the rows, for models that compare them.
+        usual_count: Targets of an average batch. Where rows of like length stand together, the
+            loss of a batch is divided by it, not by the batch's own count: else a target among
+            short histories would weigh many times as much as one among long ones. None: by its
+            own.
     """
 
     items: Tensor
@@ -52,6 +56,7 @@ class TrainingBatch:
     negatives: Tensor | None = None
     progress: float = 0.0
     twins: Twins | None = None
+    usual_count: float | None = None
 
     def to(self, device: torch.device) -> "TrainingBatch":
         """Returns the batch with every tensor on `device`."""
@@ -63,6 +68,7 @@ class TrainingBatch:
             negatives,
             self.progress,
             None if self.twins is None else self.twins.to(device),
+            self.usual_count,
         )
 
 

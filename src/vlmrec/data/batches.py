@@ -6,6 +6,7 @@ processes, builds exactly the batch that an undisturbed single process would hav
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from vlmrec.core.random import Streams
 from vlmrec.data.negatives import UniformNegatives, drawn_negatives
 from vlmrec.data.sequences import Histories, IntArray, gather_padded
 
+_SHORTEST = 2
+"""Events of a row: something, and what came next."""
 _POOL_BATCHES = 32
 """Rows are sorted by length within pools of so many batches: little padding, still mixed."""
 
@@ -23,7 +26,8 @@ _POOL_BATCHES = 32
 class NextItemBatches:
     """One random window of at most `max_len` + 1 events of each user, an epoch.
 
-    Every position of a window predicts the event behind it.
+    Every position of a window predicts the event behind it, and weighs the same in an epoch
+    whatever batch it is in.
 
     Attributes:
         histories: Training histories; rows with one event have nothing to predict and are left
@@ -47,7 +51,7 @@ class NextItemBatches:
     def plan(self, epoch: int) -> Sequence["Window"]:
         """Returns the windows of each step of an epoch."""
         rng = self.streams.numpy("windows", epoch)
-        rows = np.flatnonzero(self.histories.lengths >= 2)
+        rows = np.flatnonzero(self.histories.lengths >= _SHORTEST)
         length = np.minimum(self.histories.lengths[rows], self.max_len + 1)
         slack = self.histories.lengths[rows] - length
         start = self.histories.start[rows] + rng.integers(0, slack + 1)
@@ -67,7 +71,20 @@ class NextItemBatches:
             targets=torch.as_tensor(targets),
             users=torch.as_tensor(window.users),
             negatives=self._negatives(window.users, inputs.shape[1], epoch, step),
+            usual_count=self.rows_a_batch * float(self.target_counts.mean()),
         )
+
+    @cached_property
+    def target_counts(self) -> IntArray:
+        """``[n]`` how many targets each row has, in every epoch."""
+        lengths = self.histories.lengths
+        return np.minimum(lengths[lengths >= _SHORTEST] - 1, self.max_len)
+
+    @property
+    def rows_a_batch(self) -> float:
+        """Rows of an average batch; the last one of an epoch has fewer."""
+        n = len(self.target_counts)
+        return n / -(-n // self.batch_size)
 
     def _negatives(self, users: IntArray, width: int, epoch: int, step: int) -> torch.Tensor | None:
         if self.negatives is None or not self.n_negatives:

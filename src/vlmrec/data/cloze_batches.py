@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -55,7 +56,15 @@ class ClozeBatches:
             items=torch.as_tensor(gather_padded(store, window.start, window.length)),
             targets=F.pad(batch.targets * torch.as_tensor(chosen), (0, 1)),
             negatives=negatives,
+            usual_count=self.windows.rows_a_batch * self.expected_targets,
         )
+
+    @cached_property
+    def expected_targets(self) -> float:
+        """How many targets a row has, on average over rows and draws."""
+        places = self.windows.target_counts
+        drawn = places * self.mask_prob + (1 - self.mask_prob) ** places  # one, where there is none
+        return self.last_share + (1 - self.last_share) * float(drawn.mean())
 
     def _chosen(self, window: Window, width: int, epoch: int, step: int) -> NDArray[np.bool_]:
         """Returns ``[B, T] bool``: the places whose next event is a target."""

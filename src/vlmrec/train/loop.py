@@ -171,7 +171,7 @@ class _Loop:
         shard = batch if world == 1 else _rows(batch, first, last)
         total, _ = self.model(shard.to(self.accelerator.device))
         # Gradients are averaged over processes; times their number it is the sum over shards.
-        self.accelerator.backward(total * (world / count))
+        self.accelerator.backward(total * (world / (batch.usual_count or count)))
         if self.options.grad_clip is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.grad_clip)
         self._set_learning_rate(steps_per_epoch)
@@ -275,6 +275,7 @@ def _rows(batch: TrainingBatch, first: int, last: int) -> TrainingBatch:
         negatives,
         batch.progress,
         None if batch.twins is None else batch.twins.rows(first, last),
+        batch.usual_count,
     )
 
 
