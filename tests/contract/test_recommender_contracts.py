@@ -95,7 +95,7 @@ class TestFPMC(RecommenderContract):
 
 class TestFPMCWithFullCrossEntropy(RecommenderContract):
     def make_spec(self, dataset, folder):
-        return FPMC(dim=4, max_len=8, objective=FullCrossEntropy())
+        return FPMC(dim=32, max_len=8, objective=FullCrossEntropy())
 
 
 class TestBERT4Rec(RecommenderContract):

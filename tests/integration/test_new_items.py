@@ -64,7 +64,7 @@ def shop(tmp_path_factory):
         max_len=8,
         dropout=0,
     )
-    options = TrainOptions(epochs=10, batch_size=32, learning_rate=0.005, device="cpu")
+    options = TrainOptions(epochs=40, patience=40, batch_size=32, learning_rate=0.005, device="cpu")
     cache = VectorCache(folder / "cache")
     split = Dataset.from_frames(log, items).leave_one_out()
     run = fit(spec, split, options=options, cache=cache, test=False, quiet=True)

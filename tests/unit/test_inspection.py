@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
@@ -76,7 +77,8 @@ def test_findings_can_be_written_as_json(found):
 
 
 def test_odd_and_useless_pictures(tmp_path, monkeypatch):
-    Image.effect_noise((200, 200), 50).save(tmp_path / "good.jpg")
+    blots = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
+    Image.fromarray(blots).resize((200, 200)).save(tmp_path / "good.jpg")
     Image.new("CMYK", (8, 8)).save(tmp_path / "cmyk.jpg")
     Image.new("I;16", (8, 8)).save(tmp_path / "deep.png")
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]

@@ -179,7 +179,9 @@ def test_joint_gradients_are_those_of_reading_each_item_apart():
     assert together.keys() == plain.keys()
     assert any(name.startswith("vlm.") for name in plain)
     for name, one in plain.items():
-        assert torch.allclose(together[name], one, atol=1e-4, rtol=1e-3), name
+        # Gradients reach 366; what float32 loses is a share of a weight's largest one.
+        off = (together[name] - one).abs().max()
+        assert off <= 3e-5 * one.abs().max() + 1e-4, name
 
 
 @pytest.mark.parametrize("mode", ["refresh", "joint"])

@@ -91,7 +91,7 @@ def test_a_recipe_is_read(tmp_path):
         ),
         (
             ("dataset: toy", "dataset: toy\nscenarios: [cold-item]\nsampled_metrics: [MRR@5]"),
-            "'sampled_metrics' are of rankings of the whole catalogue, .* 'cold-item' ranks cold",
+            "'sampled_metrics' are of rankings of the whole catalogue, .* 'cold-item' ranks items",
         ),
         (("rows:", "rows: 3\nlayout:"), "'rows' of the recipe '.*' holds a int; a list was expe"),
         (("- {label: Base, like: base}", "- Base"), "Row '5' of the recipe .* holds a str"),

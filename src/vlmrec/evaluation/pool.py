@@ -12,6 +12,8 @@ from vlmrec.core.protocols import Ranker
 
 ITEM_CHUNK = 4096
 """Columns scored and counted at a time; small enough that temporaries stay in cache."""
+_TILES = (16, 8)
+"""Columns that a processor's routines for matrices multiply at a time."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,7 @@ def fill_scores(ranker: Ranker, queries: Tensor, pool: Pool, scores: Tensor) -> 
         FloatingPointError: A score is NaN or infinite. Comparisons with NaN are all false, so
             it would look like the best item of the catalogue.
     """
-    column = 0
-    for start, stop in even_parts(1, len(pool.columns), ITEM_CHUNK):
+    for start, stop in item_parts(len(pool.columns) - 1, ITEM_CHUNK):
         first, last = np.searchsorted(pool.items, [start, stop])
         if first == last:
             continue
@@ -97,8 +98,30 @@ def fill_scores(ranker: Ranker, queries: Tensor, pool: Pool, scores: Tensor) -> 
             places = pool.items[first:last] - start
             chunk = chunk[:, torch.as_tensor(places, device=chunk.device)]
         require_rankable(chunk)
-        scores[:, column : column + chunk.shape[1]].copy_(chunk)
-        column += chunk.shape[1]
+        scores[:, first:last].copy_(chunk)
+
+
+def item_parts(n_items: int, at_most: int) -> list[tuple[int, int]]:
+    """Returns parts of the ids 1..n_items, all of one width; neighbours may overlap.
+
+    The width is a multiple of what the linear algebra library multiplies at a time, where there
+    are so many items. A rest of one or two columns, or a narrow part beside wide ones, goes
+    through another routine, and two items with the same vector would then differ in the last
+    digit: a tie would be missed.
+
+    >>> item_parts(1682, 4096)
+    [(1, 849), (835, 1683)]
+    >>> item_parts(48, 16), item_parts(5, 4096)
+    ([(1, 17), (17, 33), (33, 49)], [(1, 6)])
+    """
+    tile = next((tile for tile in _TILES if tile <= n_items), 0)
+    if not tile:
+        return [(1, n_items + 1)]
+    n_parts = max(-(-n_items // max(at_most, tile)), 1)
+    while (width := -(-n_items // (n_parts * tile)) * tile) > n_items:
+        n_parts += 1
+    starts = (1 + i * width for i in range(-(-n_items // width)))
+    return [(one, one + width) for one in (min(at, n_items + 1 - width) for at in starts)]
 
 
 def even_parts(start: int, stop: int, at_most: int) -> list[tuple[int, int]]:
