@@ -63,6 +63,10 @@ def test_a_first_batch_keeps_nothing_and_names_the_run_that_fails(place, tmp_pat
     assert "[1/3] SASRec, seed 0" in tried.err
     assert tried.out == "All 3 runs came through their first batch and ranked the test cases.\n"
     assert not list(tmp_path.rglob("run.json"))
+    assert (
+        "[1/3] SASRec, seed 5"
+        in run_vlmrec("compare", place / "good.yaml", *line, "--seeds", 5).err
+    )
     (place / "bad.yaml").write_text(good.replace("dim: 8", "dim: 8, vectors: nowhere.npy"))
     failed = run_vlmrec("compare", place / "bad.yaml", *line)
     assert failed.code == 2

@@ -13,7 +13,10 @@ from tests.command_line import files_in
 
 from vlmrec.core.claims import BusyError, claimed
 from vlmrec.models import SASRec
+from vlmrec.pipeline import comparing, shared_work
 from vlmrec.pipeline.fitting import fit
+from vlmrec.pipeline.recipes import read_recipe
+from vlmrec.pipeline.settings import settings_of
 from vlmrec.testing.worlds import small_dataset
 from vlmrec.train.options import TrainOptions
 
@@ -40,8 +43,8 @@ def place(tmp_path_factory):
     return folder
 
 
-def start(place, out):
-    line = ["compare", "toys.yaml", "--data", "toy", "--out", str(out), "--json"]
+def start(place, out, *more):
+    line = ["compare", "toys.yaml", "--data", "toy", "--out", str(out), "--json", *more]
     return subprocess.Popen(
         [sys.executable, "-m", "vlmrec.cli.main", *line],
         cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -99,3 +102,30 @@ def test_a_run_that_another_process_trains_is_refused(tmp_path):
     assert not files_in(tmp_path)
     fit(SASRec(dim=4), split, tmp_path / "run", options=options, quiet=True)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_run_that_is_busy_is_waited_for(place, tmp_path):
+    first = start(place, tmp_path, "--only", "SASRec", "--seeds", "0")
+    assert first.wait(timeout=120) == 0
+    first.communicate()
+    name = next((tmp_path / "runs").iterdir()).name
+    (tmp_path / "runs" / name / "run.json").unlink()
+    with claimed(tmp_path / "runs" / name):
+        line = ["--only", "SASRec", "--seeds", "0"]
+        other = start(place, tmp_path, *line)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.communicate(timeout=12)
+        other.kill()
+        _, errors = other.communicate()
+        assert "Waits for another process, which is training 'SASRec, seed 0'." in errors
+
+
+def test_processes_that_train_together_say_that_a_run_is_busy(place, tmp_path, monkeypatch):
+    """None of them may go on to another run: the rest would wait for it."""
+    recipe = read_recipe(place / "toys.yaml")
+    settings = settings_of(recipe, {"toy": small_dataset(n_users=40)}, [0])
+    run = settings[0].plan.runs(["SASRec"])[0]
+    for module in (comparing, shared_work):
+        monkeypatch.setattr(module, "trains_together", lambda: True)
+    with claimed(tmp_path / run.name), pytest.raises(BusyError, match="SASRec, seed 0: Another"):
+        comparing.train_missing(settings, tmp_path, ["SASRec"], quiet=True)

@@ -64,7 +64,8 @@ def compare(
     settings[0].plan.runs(labels)  # refuses an unknown label, with --table as well
     runs = out / RUNS
     if first_batch:
-        _try_first_batches(asked, datasets, out / recipe.stem / "first-batch", labels)
+        tried = asked.model_copy(update={"seeds": chosen})
+        _try_first_batches(tried, datasets, out / recipe.stem / "first-batch", labels)
         return
     if not table:
         train_missing(
@@ -95,12 +96,12 @@ def _try_first_batches(
 
     from vlmrec.pipeline.first_batch import run_first_batches
 
-    said = run_first_batches(
+    n_runs = run_first_batches(
         recipe, datasets, folder, labels, say=lambda text: typer.echo(text, err=True)
     )
     if PartialState().is_main_process:
         shutil.rmtree(folder)
-        typer.echo(f"All {said} runs came through their first batch and ranked the test cases.")
+        typer.echo(f"All {n_runs} runs came through their first batch and ranked the test cases.")
 
 
 def load_datasets(folders: "Sequence[Path]") -> "dict[str, Dataset]":

@@ -33,7 +33,7 @@ def claimed(folder: Path) -> Generator[None]:
     try:
         yield
     finally:
-        beside.unlink(missing_ok=True)  # while it is ours; who waits for nothing finds a new one
+        beside.unlink(missing_ok=True)  # before others can lock it, see `_locked`
         os.close(file)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from vlmrec.core.columns import IMAGE, ITEM_ID, USER_ID
+from vlmrec.core.columns import IMAGE, ITEM_ID, TIMESTAMP, USER_ID
 from vlmrec.core.errors import DataError
 from vlmrec.core.random import Streams
 from vlmrec.data.cold_items import only_events
@@ -89,7 +89,7 @@ def _joined(datasets: "Mapping[str, Dataset]") -> "Dataset":
     log = pl.concat(
         [
             data.to_interactions()
-            .select(USER_ID, ITEM_ID, "timestamp")
+            .select(USER_ID, ITEM_ID, TIMESTAMP)
             .with_columns(_of(name, USER_ID), _of(name, ITEM_ID))
             for name, data in datasets.items()
         ]

@@ -15,7 +15,7 @@ from vlmrec.pipeline.fit_once import fit_once
 from vlmrec.pipeline.planned_runs import PlannedRun
 from vlmrec.pipeline.scenario_ranks import is_measured, measure
 from vlmrec.pipeline.settings import Setting
-from vlmrec.pipeline.shared_work import shared_work
+from vlmrec.pipeline.shared_work import shared_work, trains_together
 
 RUNS = "runs"
 """Folder of the run folders, below the output folder."""
@@ -59,7 +59,9 @@ def train_missing(
         one = wanted[run.name][1]
         label = f"{run.label}, {one.dataset}" if several else run.label
         say(f"[{len(missing) - len(left) + 1}/{len(missing)}] {label} ({run.name}){time}")
-        with _named(label), contextlib.suppress(BusyError):  # another process was faster
+        # Another process may be faster; those that train together must not go different ways.
+        passed_over = () if trains_together() else (BusyError,)
+        with _named(label), contextlib.suppress(*passed_over):
             fit_once(
                 run.spec(folder),
                 one.split,

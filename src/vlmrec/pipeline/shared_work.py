@@ -26,10 +26,9 @@ def shared_work(
         folder: Of the run folders.
         say: Takes a line when others have to be waited for.
     """
-    together = os.environ.get("WORLD_SIZE", "1") != "1"  # processes that train one run together
     told = False
     while left := [run for run in runs if not is_complete(folder / run.name)]:
-        free = left if together else [run for run in left if _is_free(run, folder)]
+        free = left if trains_together() else [run for run in left if _is_free(run, folder)]
         if free:
             told = False
             yield free[0]
@@ -38,6 +37,11 @@ def shared_work(
             say(f"Waits for another process, which is training '{left[0].label}'.")
             told = True
         time.sleep(_PAUSE)
+
+
+def trains_together() -> bool:
+    """Returns whether this is one of several processes that train each run together."""
+    return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def _is_free(run: PlannedRun, folder: Path) -> bool:
