@@ -3,7 +3,8 @@
     python -m benchmarks.new_items --data FOLDER --runs FOLDER [--seeds 0 1 2] [--only NAME ...]
 
 Trains `recipes/ml-100k-mm/sasrec-content.yaml` on the cold-item split under each loss, and once
-more on a rehearsal of that split in which other training items play new ones. How much new items
+more on a rehearsal of that split in which other training items play new ones, drawn anew for
+each seed. How much new items
 are helped is chosen on the rehearsals, as the most that costs the others at most 5 % there, and
 then read off the test cases. Each run is a folder in --runs and what was measured of it a file
 beside it: a study that was stopped goes on. --table trains nothing, prints what is finished and
@@ -26,7 +27,7 @@ from vlmrec.bundle import is_complete
 from vlmrec.core.config import read_config_file
 from vlmrec.core.files import read_json_object, write_json
 from vlmrec.core.protocols import Ranker
-from vlmrec.data.cold_items import rehearsal
+from vlmrec.data.cold_items import RehearsalOptions, rehearsal
 from vlmrec.data.dataset import Dataset
 from vlmrec.data.splits import Split
 from vlmrec.evaluation.help_grid import ranks_with_help
@@ -196,7 +197,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Trains what is missing, prints the table and returns it."""
     data = made_up_shop(options.runs / "shop", quick=True) if options.quick else None
     split = (data or Dataset.load(options.data)).cold_items()
-    inner = rehearsal(split)
     rows: list[Any] = []
     steps: dict[str, Any] = {}
     for loss in options.only or LOSSES:
@@ -205,6 +205,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             name = loss.replace(", ", "-").replace(" ", "-")
             tests = measured(split, None, options.runs / f"{name}-seed{seed}", loss, options)
             folder = options.runs / f"{name}-rehearsal-seed{seed}"
+            inner = rehearsal(split, RehearsalOptions(seed=seed))
             other = measured(inner, split.training_items, folder, loss, options)
             if tests is not None and other is not None:
                 found.append((other, tests))

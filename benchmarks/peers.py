@@ -39,12 +39,13 @@ SETTINGS: dict[str, Any] = {
     "dim": 64,
     "n_layers": 2,
     "n_heads": 2,
+    "hidden": 64,  # RecTools has no other width of the feed-forward layers than `dim`
     "max_len": 50,
     "learning_rate": 1e-3,
     "epochs": 200,
-    "patience": 6,
+    "patience": 20,  # all sides stay with popularity for some epochs, RecTools for up to ten
 }
-TOY: dict[str, Any] = {"dim": 16, "epochs": 3, "max_len": 8}
+TOY: dict[str, Any] = {"dim": 16, "hidden": 16, "epochs": 3, "max_len": 8}
 TIMES = ("side", "seed", "s_per_epoch", "epochs", "stopped", "s_to_target", "best_valid", "test")
 MEASURES = ("evaluation_seconds", "peak_mib", "prepare_s", "metric_difference")
 FACTS = ("side", "test", "low", "high", "steps_per_epoch", "targets_per_epoch", "known_items")

@@ -22,7 +22,6 @@ from benchmarks.workers.run_log import RunLog
 
 USER, ITEM, TIME = "user_id", "item_id", "timestamp"
 UNKNOWN = -1e9  # score of items of the catalogue without any event, which RecBole never sees
-HIDDEN = 256
 
 
 def configure(options, prefixes, folder):
@@ -52,7 +51,7 @@ def configure(options, prefixes, folder):
             "train_neg_sample_args": None,
             "loss_type": "CE",
             "hidden_size": options["dim"],
-            "inner_size": options.get("hidden", HIDDEN),
+            "inner_size": options["hidden"],
             "n_layers": options["n_layers"],
             "n_heads": options["n_heads"],
             "hidden_dropout_prob": options["dropout"],
@@ -127,7 +126,10 @@ def run(data, options, out):
     torch.set_num_threads(options["threads"])
     windows = targets_of_windows(data, options["max_len"])
     prefixes = round(options["batch_size"] * float(windows.mean()))
-    log = RunLog("recbole", options, out)
+    # As many targets without a better validation as the other sides may see, not as many epochs.
+    every = int((data["train_stop"] - data["train_start"] - 1).clip(0).sum())
+    patience = max(1, round(options["patience"] * int(windows.sum()) / every))
+    log = RunLog("recbole", {**options, "patience": patience}, out)
     log.begin()
     config = configure(options, prefixes, out.parent / EVENTS)
     init_seed(config["seed"], config["reproducibility"])
@@ -153,7 +155,7 @@ def run(data, options, out):
         own_metrics={names[name]: float(value) for name, value in metrics.items()},
         parameters=sum(weight.numel() for weight in model.parameters()),
         known_items=len(cases[0].ids()) - 1,
-        hidden=options.get("hidden", HIDDEN),
+        hidden=options["hidden"],
         steps_per_epoch=len(loaders[0]),
         targets_per_epoch=len(loaders[0].dataset),
         batch=f"{prefixes} prefixes of one target each, padded to {options['max_len']}: "

@@ -9,6 +9,7 @@ from vlmrec.core.columns import PADDING_ID
 from vlmrec.core.protocols import LossSum
 from vlmrec.models.collm_prompts import USER
 from vlmrec.models.collm_recommender import CoLLMRecommender
+from vlmrec.models.sequence_ranker import TableRanker
 from vlmrec.scoring import Scorer
 from vlmrec.vlm.continuations import Continued, last_states
 
@@ -62,48 +63,17 @@ class ReadingRecommender(CoLLMRecommender):
         return StateRanker(self, self.item_table() if item_vectors is None else item_vectors)
 
 
-class StateRanker:
-    """Ranks item vectors by a state.
+class StateRanker(TableRanker):
+    """Ranks item vectors by a state; satisfies `vlmrec.core.protocols.PersonalRanker` as well."""
 
-    Satisfies `PersonalRanker` and `VectorRanker` of `vlmrec.core.protocols`.
-
-    Args:
-        model: What reads histories.
-        item_vectors: ``[I + 1, D]``.
-    """
-
-    def __init__(self, model: ReadingRecommender, item_vectors: Tensor) -> None:
-        self._model = model
-        self.item_vectors = item_vectors
-        with torch.no_grad():
-            self._keys = model.scorer.keys(item_vectors)
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are ranked."""
-        return len(self.item_vectors) - 1
-
-    @property
-    def max_len(self) -> int:
-        """Longest history that is read."""
-        return self._model.max_len
-
-    @property
-    def device(self) -> torch.device:
-        """Where histories are expected."""
-        return self.item_vectors.device
-
-    def encode(self, histories: Tensor) -> Tensor:
-        """Returns ``[B, D]`` queries."""
-        return self.encode_users(histories, torch.zeros_like(histories[:, 0]))
+    _model: ReadingRecommender
 
     @torch.no_grad()
     def encode_users(self, histories: Tensor, users: Tensor) -> Tensor:
-        """Returns the same for users ``[B]``, for a collaborative model that knows users."""
-        model = self._model.eval()
-        return model.scorer.queries(model.states(histories, users))
+        """Returns ``[B, D]`` queries for users ``[B]`` of a collaborative model that knows them."""
+        return self._encode(histories, users)
 
-    @torch.no_grad()
-    def score(self, queries: Tensor, start: int, stop: int) -> Tensor:
-        """Returns ``[B, stop - start] float32``."""
-        return (queries @ self._keys[start:stop].T).float()
+    def _encode(self, histories: Tensor, users: Tensor | None) -> Tensor:
+        model = self._model.eval()
+        users = torch.zeros_like(histories[:, 0]) if users is None else users
+        return model.scorer.queries(model.states(histories, users))

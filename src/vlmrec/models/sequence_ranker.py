@@ -1,23 +1,33 @@
 """The frozen view of a next-item model, by which it is evaluated and recommends."""
 
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Protocol, Self
 
 import torch
 from torch import Tensor
+
+from vlmrec.scoring import Scorer
 
 if TYPE_CHECKING:
     from vlmrec.models.sequence import SequenceRecommender
 
 
-class SequenceRanker:
+class _Scoring(Protocol):
+    scorer: Scorer
+    max_len: int
+
+    def eval(self) -> Self: ...
+
+
+class TableRanker(ABC):
     """Ranks with item vectors computed once; satisfies `vlmrec.core.protocols.VectorRanker`.
 
     Args:
-        model: Whose user encoder and scorer make queries.
+        model: What makes queries of histories.
         item_vectors: ``[I + 1, D]``; may hold more items than the model was trained with.
     """
 
-    def __init__(self, model: "SequenceRecommender", item_vectors: Tensor) -> None:
+    def __init__(self, model: _Scoring, item_vectors: Tensor) -> None:
         self._model = model.eval()
         self.item_vectors = item_vectors
         with torch.no_grad():
@@ -43,14 +53,24 @@ class SequenceRanker:
         """Returns ``[B, D]`` queries; an empty history has the zero query."""
         return self._encode(histories, None)
 
+    @abstractmethod
     def _encode(self, histories: Tensor, users: Tensor | None) -> Tensor:
-        model = self._model.eval()
-        return model.scorer.queries(model.user_vectors(histories, users, self.item_vectors))
+        """Returns ``[B, D]`` queries of users ``[B]``, None where they are not known."""
 
     @torch.no_grad()
     def score(self, queries: Tensor, start: int, stop: int) -> Tensor:
         """Returns ``[B, stop - start] float32``."""
         return (queries @ self._keys[start:stop].T).float()
+
+
+class SequenceRanker(TableRanker):
+    """Queries are what the model's user encoder makes of a history."""
+
+    _model: "SequenceRecommender"
+
+    def _encode(self, histories: Tensor, users: Tensor | None) -> Tensor:
+        model = self._model.eval()
+        return model.scorer.queries(model.user_vectors(histories, users, self.item_vectors))
 
 
 class PersonalSequenceRanker(SequenceRanker):
