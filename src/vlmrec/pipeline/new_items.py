@@ -31,7 +31,7 @@ class NewItems(StrictConfig):
     lifted until they are shown as often as `exposure` says.
     """
 
-    exposure: float = Field(default=0.2, ge=0)
+    exposure: float = Field(default=0.375, ge=0)
     """A new item is to be shown at least this often, as a multiple of how often an item is shown
     on average: 1 is its right by number, 0 lifts nothing."""
     offset: float | None = None
