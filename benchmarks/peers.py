@@ -43,7 +43,7 @@ SETTINGS: dict[str, Any] = {
     "max_len": 50,
     "learning_rate": 1e-3,
     "epochs": 200,
-    "patience": 20,  # all sides stay with popularity for some epochs, RecTools for up to ten
+    "patience": 8,  # epochs that take every target once; RecTools stays with popularity for four
 }
 TOY: dict[str, Any] = {"dim": 16, "hidden": 16, "epochs": 3, "max_len": 8}
 TIMES = ("side", "seed", "s_per_epoch", "epochs", "stopped", "s_to_target", "best_valid", "test")

@@ -50,6 +50,11 @@ def latest(data, part, width):
     return np.where(inside, items, 0).astype(np.int64), lengths
 
 
+def n_targets(data):
+    """Returns how many training events have something before them."""
+    return int((data["train_stop"] - data["train_start"] - 1).clip(0).sum())
+
+
 def targets_of_windows(data, width):
     """Returns how many targets one window of at most `width` targets a user has, by user."""
     counts = data["train_stop"] - data["train_start"]

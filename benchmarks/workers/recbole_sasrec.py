@@ -126,10 +126,7 @@ def run(data, options, out):
     torch.set_num_threads(options["threads"])
     windows = targets_of_windows(data, options["max_len"])
     prefixes = round(options["batch_size"] * float(windows.mean()))
-    # As many targets without a better validation as the other sides may see, not as many epochs.
-    every = int((data["train_stop"] - data["train_start"] - 1).clip(0).sum())
-    patience = max(1, round(options["patience"] * int(windows.sum()) / every))
-    log = RunLog("recbole", {**options, "patience": patience}, out)
+    log = RunLog("recbole", options, out)
     log.begin()
     config = configure(options, prefixes, out.parent / EVENTS)
     init_seed(config["seed"], config["reproducibility"])

@@ -16,7 +16,7 @@ from rectools.dataset import Dataset
 from rectools.metrics import MRR, NDCG, Recall, calc_metrics
 from rectools.models import SASRecModel
 
-from benchmarks.workers.handover import flat_events, handed_over, targets_of_windows
+from benchmarks.workers.handover import flat_events, handed_over, n_targets, targets_of_windows
 from benchmarks.workers.ranks import target_ranks
 from benchmarks.workers.run_log import RunLog
 
@@ -162,13 +162,16 @@ def run(data, options, out):
     torch.set_num_threads(options["threads"])
     seed_everything(options["seed"], workers=True, verbose=False)
     events = frame(data, "train")
-    log = RunLog("rectools", options, out)
+    # As many targets without a better validation as the other sides may see, not as many epochs.
+    width = options["max_len"]
+    an_epoch = int(targets_of_windows(data, width).sum())
+    patience = round(options["patience"] * n_targets(data) / an_epoch)
+    log = RunLog("rectools", {**options, "patience": patience}, out)
     log.begin()
     model = build(options)
     epochs = Epochs(model, data, options, log)
     steps = fit(model, epochs, events, options)
     seconds, metrics = log.evaluate(evaluation(model, data))
-    width = options["max_len"]
     log.write(
         evaluation_seconds=seconds,
         own_metrics=metrics,
@@ -176,7 +179,7 @@ def run(data, options, out):
         known_items=len(epochs.known()) - 1,
         hidden=options["dim"],
         steps_per_epoch=steps,
-        targets_per_epoch=int(targets_of_windows(data, width).sum()),
+        targets_per_epoch=an_epoch,
         batch=f"{options['batch_size']} users, of each the last {width} targets, padded to {width}",
         loss="softmax over all items of training",
         torch=torch.__version__,

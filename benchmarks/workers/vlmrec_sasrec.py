@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.workers.handover import handed_over, targets_of_windows
+from benchmarks.workers.handover import handed_over, n_targets
 from benchmarks.workers.run_log import RunLog
 from vlmrec.core.protocols import TrainingBatch, Validation
 from vlmrec.core.random import Streams
@@ -107,8 +107,8 @@ def run(data: dict[str, np.ndarray], options: dict[str, Any], out: Path) -> None
         known_items=shape.n_items,
         hidden=spec.hidden,
         steps_per_epoch=len(batches.plan(0)),
-        targets_per_epoch=int(targets_of_windows(data, width).sum()),
-        batch=f"{rows} users, of each a random window of at most {width} targets",
+        targets_per_epoch=n_targets(data),
+        batch=f"{rows} histories, or pieces of at most {width} targets of longer ones",
         loss=spec.describe_loss(),
         torch=torch.__version__,
         threads=torch.get_num_threads(),

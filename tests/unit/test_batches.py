@@ -22,13 +22,55 @@ def built(batches, epoch):
     return [batches.build(window, epoch, step) for step, window in enumerate(batches.plan(epoch))]
 
 
-def test_an_epoch_has_one_window_of_every_user_with_two_events(histories):
-    rows = [batch.users.tolist() for batch in built(batches_over(histories), 0)]
+def targets_of(batches, epoch):
+    """Returns the event of each target of an epoch, with how many events its row has before it."""
+    found = {}
+    for window in batches.plan(epoch):
+        for begin, length in zip(window.start.tolist(), window.length.tolist(), strict=True):
+            for context in range(1, length):
+                assert found.setdefault(begin + context, context) == context
+    return found
+
+
+@pytest.mark.parametrize("max_len", [1, 3, 4, 50])
+def test_an_epoch_asks_for_each_event_once(histories, max_len):
+    wanted = [
+        event
+        for start, stop in zip(histories.start, histories.stop, strict=True)
+        for event in range(int(start) + 1, int(stop))
+    ]
+    batches = batches_over(histories, max_len=max_len)
+    contexts = [targets_of(batches, epoch) for epoch in range(8)]
+    for found in contexts:
+        assert sorted(found) == sorted(wanted)
+        assert max(found.values()) <= max_len
+    sizes = sorted(len(window.users) for window in batches.plan(0))
+    assert sizes[1:] == [5] * (len(sizes) - 1)
+    # Over the epochs an event of a long history comes at several places of a row.
+    if max_len in (3, 4):
+        late = [
+            int(stop) - 1
+            for stop, n in zip(histories.stop, histories.lengths, strict=True)
+            if n > 8
+        ]
+        assert all(len({found[event] for found in contexts}) > 1 for event in late)
+
+
+def test_pieces_belong_to_their_users(histories):
+    for window in batches_over(histories).plan(3):
+        for user, begin, length in zip(window.users, window.start, window.length, strict=True):
+            row = int(np.flatnonzero(histories.users == user)[0])
+            assert histories.start[row] <= begin
+            assert begin + length <= histories.stop[row]
+
+
+def test_one_window_of_every_user_where_histories_are_not_taken_whole(histories):
+    batches = batches_over(histories, whole=False)
+    rows = [batch.users.tolist() for batch in built(batches, 0)]
     users = [user for row in rows for user in row]
     assert sorted(users) == histories.users[histories.lengths >= 2].tolist()
-    sizes = sorted(len(row) for row in rows)
-    assert sizes[1:] == [5] * (len(sizes) - 1)
-    assert sizes[0] == len(users) - 5 * (len(sizes) - 1)
+    counts = [int((batch.targets != 0).sum()) for batch in built(batches, 5)]
+    assert sum(counts) == np.minimum(histories.lengths[histories.lengths >= 2] - 1, 4).sum()
 
 
 def test_a_window_is_a_piece_of_the_users_history_and_its_targets_follow(histories):
@@ -49,7 +91,8 @@ def test_a_window_is_a_piece_of_the_users_history_and_its_targets_follow(histori
                 window = [*items[:n], targets[n - 1]]
                 assert window[1:] == targets[:n]
                 walk = walks[user]
-                assert len(window) == min(len(walk), 5)
+                assert len(window) <= 5
+                assert len(walk) > 5 or window == walk
                 places = [i for i in range(len(walk)) if walk[i : i + len(window)] == window]
                 assert places
                 if len(walk) > 5:
@@ -109,3 +152,12 @@ def test_every_target_of_an_epoch_weighs_the_same(histories, max_len):
     assert usual.pop() == pytest.approx(sum(counts) / len(counts))
     assert len(set(counts)) > 1
     assert batches[0].to("cpu").usual_count == batches[0].usual_count
+
+
+def test_the_usual_number_of_targets_holds_for_later_epochs(histories):
+    batches = batches_over(histories, max_len=3)
+    counts = [
+        int((batch.targets != 0).sum()) for epoch in range(1, 9) for batch in built(batches, epoch)
+    ]
+    usual = batches.build(batches.plan(0)[0], 0, 0).usual_count
+    assert usual == pytest.approx(sum(counts) / len(counts), rel=0.1)

@@ -99,9 +99,9 @@ def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch, whole_catalogue: 
 
 
 def test_memory_budget_limits_the_block() -> None:
-    ranker, cases = coarse_ranker(200, seed=0), random_cases(300, 200, seed=0)
+    ranker, cases = coarse_ranker(200, seed=0), random_cases(250, 200, seed=0)
     wide = rank_targets(ranker, cases, top_k=3)
-    assert ranker.largest_block == 300
+    assert ranker.largest_block == 250
     ranker.largest_block = 0
     narrow = rank_targets(ranker, cases, top_k=3, memory_budget=1 << 18)
     assert 3 <= ranker.largest_block <= (1 << 18) // (4 * 200)
@@ -216,4 +216,4 @@ def test_no_cases_and_progress() -> None:
     for n_cases in (1, 1100):
         cases = random_cases(n_cases, 9, seed=0)
         rank_targets(ranker, cases, on_progress=lambda done, of: reports.append((done, of)))
-    assert reports == [(1, 1), (366, 1100), (733, 1100), (1100, 1100)]
+    assert reports == [(1, 1), (220, 1100), (440, 1100), (660, 1100), (880, 1100), (1100, 1100)]

@@ -1,4 +1,4 @@
-"""Training batches: random windows of bounded length, rows of like length together.
+"""Training batches: windows of bounded length, rows of like length together.
 
 Everything about epoch e, step s follows from (seed, e, s). A resumed run, and each of several
 processes, builds exactly the batch that an undisturbed single process would have built.
@@ -24,10 +24,12 @@ _POOL_BATCHES = 32
 
 @dataclass(frozen=True, eq=False)
 class NextItemBatches:
-    """One random window of at most `max_len` + 1 events of each user, an epoch.
+    """Windows of at most `max_len` + 1 events of each user.
 
     Every position of a window predicts the event behind it, and weighs the same in an epoch
-    whatever batch it is in.
+    whatever batch it is in. A history that fits into one window is one. Of a longer one an epoch
+    takes pieces, which begin at another place in every epoch and together ask for each of its
+    events once; or a single window at a random place.
 
     Attributes:
         histories: Training histories; rows with one event have nothing to predict and are left
@@ -38,6 +40,7 @@ class NextItemBatches:
         negatives: Sampler, or None where the objective needs none.
         n_negatives: How many negatives N.
         shared_negatives: One set of negatives a batch, instead of one a position.
+        whole: Take all of a long history in an epoch, not one window of it.
     """
 
     histories: Histories
@@ -47,14 +50,17 @@ class NextItemBatches:
     negatives: UniformNegatives | None = None
     n_negatives: int = 0
     shared_negatives: bool = False
+    whole: bool = True
 
     def plan(self, epoch: int) -> Sequence["Window"]:
         """Returns the windows of each step of an epoch."""
         rng = self.streams.numpy("windows", epoch)
         rows = np.flatnonzero(self.histories.lengths >= _SHORTEST)
-        length = np.minimum(self.histories.lengths[rows], self.max_len + 1)
-        slack = self.histories.lengths[rows] - length
-        start = self.histories.start[rows] + rng.integers(0, slack + 1)
+        of, first, targets = (_pieces if self.whole else _one_window)(
+            self.histories.lengths[rows] - 1, self.max_len, rng
+        )
+        rows, length = rows[of], targets + 1
+        start = self.histories.start[rows] + first
         order = _bucketed(length, self.batch_size, rng)
         batches: list[Window] = [
             Window(self.histories.users[rows[part]], start[part], length[part]) for part in order
@@ -76,9 +82,8 @@ class NextItemBatches:
 
     @cached_property
     def target_counts(self) -> IntArray:
-        """``[n]`` how many targets each row has, in every epoch."""
-        lengths = self.histories.lengths
-        return np.minimum(lengths[lengths >= _SHORTEST] - 1, self.max_len)
+        """``[n]`` how many targets each row of the first epoch has; others have about as many."""
+        return np.concatenate([window.length for window in self.plan(0)]) - 1
 
     @property
     def rows_a_batch(self) -> float:
@@ -101,6 +106,41 @@ class Window:
     users: IntArray
     start: IntArray
     length: IntArray
+
+
+def _one_window(
+    targets: IntArray, most: int, rng: np.random.Generator
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Returns one window of each history; the arguments and the result are those of `_pieces`."""
+    taken = np.minimum(targets, most)
+    return np.arange(len(targets)), rng.integers(0, targets - taken + 1), taken
+
+
+def _pieces(
+    targets: IntArray, most: int, rng: np.random.Generator
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Returns pieces of histories that together have each target once.
+
+    The first piece of a history that is cut has 1 to `most` targets, at random, those behind it
+    `most`, the last what is left: over the epochs each target is asked for with every number of
+    events before it.
+
+    Args:
+        targets: ``[n]`` of each history.
+        most: Targets of a piece, at most.
+        rng: Draws where the cuts are.
+
+    Returns:
+        Of each piece the history it belongs to, how many events of it lie before, and its
+        targets, ``[m]`` each.
+    """
+    head = np.where(targets > most, rng.integers(1, most + 1, len(targets)), targets)
+    count = 1 - (head - targets) // most  # one, and as many as the rest needs
+    of = np.repeat(np.arange(len(targets)), count)
+    within = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count)
+    first = np.where(within == 0, 0, head[of] + (within - 1) * most)
+    stop = np.minimum(head[of] + within * most, targets[of])
+    return of, first, stop - first
 
 
 def _bucketed(length: IntArray, batch_size: int, rng: np.random.Generator) -> list[IntArray]:

@@ -26,7 +26,7 @@ OnBlock = Callable[[np.ndarray, Tensor, Tensor], None]
 """Told the rows ``[b]`` of a block, their queries ``[b, ...]`` and scores ``[b, P]``."""
 
 MEBIBYTE = 1 << 20
-_MOST_CASES_AT_A_TIME = 512
+_MOST_CASES_AT_A_TIME = 256
 _FEWEST_CASES_AT_A_TIME = 3  # even parts of at most 3 never leave a single case, see below
 
 

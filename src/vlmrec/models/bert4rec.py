@@ -3,8 +3,8 @@
 Some items of a history are hidden behind a learned vector ``[mask]`` and told from the items on
 both sides (the cloze task); to recommend, a ``[mask]`` is put behind the history.
 
-Differs from the paper: the first item of a window is never hidden; each epoch hides others in
-one random window of each history, where the paper hides in ten copies, once and for all; a share
+Differs from the paper: the first item of a window is never hidden; each epoch hides others, in
+histories cut at other places, where the paper hides in ten copies, once and for all; a share
 of the rows (`last_share`) stands for its extra copy with the last item hidden; scores have no
 bias of the item (Equation 7), and a layer norm stands behind the projection, as in the authors'
 code; positions count from the end.
@@ -109,7 +109,7 @@ class ClozeRecommender(SequenceRecommender):
     def batches(
         self, training: TrainingData, streams: Streams, *, batch_size: int, epochs: int
     ) -> BatchSource:
-        """Returns random windows of the training histories in which some items are targets."""
+        """Returns windows of the training histories in which some items are targets."""
         del epochs
         windows = self.windows(training, streams, batch_size)
         return ClozeBatches(windows, self.mask_prob, self.last_share)

@@ -88,7 +88,7 @@ class ContrastiveRecommender(SequenceRecommender):
     def batches(
         self, training: TrainingData, streams: Streams, *, batch_size: int, epochs: int
     ) -> BatchSource:
-        """Returns random windows of the training histories, with twins."""
+        """Returns windows of the training histories, with twins."""
         del epochs
         return TwinBatches.over(self.windows(training, streams, batch_size))
 

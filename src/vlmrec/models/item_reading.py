@@ -42,6 +42,7 @@ class ItemReadingRecommender(SequenceRecommender):
 
     weights_apart: ClassVar[tuple[str, ...]] = ("_item_model.", "items.vlm.", "users.vlm.")
     """Weights that are stored as checkpoints of their own, or needed in training only."""
+    whole_histories = False  # a language model reads the items of every window
     _item_model: ItemModel | None
 
     @property

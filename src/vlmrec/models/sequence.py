@@ -4,6 +4,7 @@ A paper's model file chooses the four parts; this file makes them train and rank
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,8 @@ class SequenceRecommender(Recommender):
         exclude: What sampled negatives leave out.
     """
 
+    whole_histories: ClassVar[bool] = True
+    """Whether an epoch takes all of a history that is longer than `max_len`, or one window."""
     pool: Tensor
     place: Tensor
 
@@ -92,12 +95,12 @@ class SequenceRecommender(Recommender):
     def batches(
         self, training: TrainingData, streams: Streams, *, batch_size: int, epochs: int
     ) -> BatchSource:
-        """Returns random windows of the training histories."""
+        """Returns windows of the training histories, cut anew in every epoch."""
         del epochs
         return self.windows(training, streams, batch_size)
 
     def windows(self, training: TrainingData, streams: Streams, batch_size: int) -> NextItemBatches:
-        """Returns random windows of the training histories, with the objective's negatives.
+        """Returns windows of the training histories, with the objective's negatives.
 
         Args:
             training: What `prepare` took in.
@@ -114,6 +117,7 @@ class SequenceRecommender(Recommender):
             negatives,
             objective.n_negatives,
             objective.shared_negatives,
+            self.whole_histories,
         )
 
     def odds_of(self, items: Tensor) -> Tensor | None:

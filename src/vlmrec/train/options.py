@@ -17,7 +17,7 @@ class TrainOptions(StrictConfig):
     """After so many batches an epoch ends, so that validation comes sooner on large data; null =
     after all. Each epoch shuffles anew."""
     batch_size: int = Field(default=64, ge=1)
-    """Users in a batch, over all processes."""
+    """Histories, or pieces of long ones, in a batch, over all processes."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Of Adam, after warm-up."""
     weight_decay: float = Field(default=0.0, ge=0)
