@@ -131,7 +131,7 @@ def test_our_side_learns_and_is_timed_apart_from_validation(tmp_path: Path) -> N
     assert seconds[-1] < found.record["wall_seconds"]
     assert valid[-1] > valid[0]
     assert ndcg(found.ranks["valid"], 10).mean() == pytest.approx(max(valid))
-    assert found.record["targets_per_epoch"] == 80 * 8
+    assert found.record["targets_per_epoch"] == 80 * 9
     run(toy_data().arrays, {**OPTIONS, "max_seconds": 0.0}, tmp_path)
     assert read_run("vlmrec", 0, tmp_path).record["stopped"] == "seconds"
 
