@@ -29,7 +29,7 @@ dataset: toy
 seeds: [0, 1]
 train: {epochs: 2, batch_size: 8, device: cpu, learning_rate: 0.00001}
 stages:
-  ids: {model: sasrec, seeds: first, set: {dim: 8, hidden: 16, n_layers: 1, max_len: 6}}
+  ids: {model: sasrec, seeds: first, set: {dim: 8, hidden: 16, n_layers: 1, max_len: 60}}
 tuning: {trials: 3, startup: 1, warmup: 1}
 rows:
   - {label: Popularity, model: popularity}
@@ -314,7 +314,7 @@ def test_a_small_space_is_searched_once(tmp_path, split):
 def test_a_combination_that_cannot_be_trained_counts_as_failed(tmp_path, split):
     text = HEAD.replace("trials: 3", "trials: 4").replace("epochs: 2", "epochs: 1")
     row = "  - {label: A, like: ids, search: {dim: {values: [8, 9]}, n_heads: {values: [1, 2]}}}\n"
-    ids = "max_len: 6}"
+    ids = "max_len: 60}"
     assert ids in text
     found = Study(tmp_path, text.replace(ids, "max_len: 6, n_heads: 1}") + row, split).run()
     (failed,) = [one for one in found.rows[0].trials if one.outcome == "failed"]

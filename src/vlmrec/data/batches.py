@@ -134,7 +134,8 @@ def _pieces(
         Of each piece the history it belongs to, how many events of it lie before, and its
         targets, ``[m]`` each.
     """
-    head = np.where(targets > most, rng.integers(1, most + 1, len(targets)), targets)
+    head, long = targets.copy(), targets > most
+    head[long] = rng.integers(1, most + 1, int(long.sum()))
     count = 1 - (head - targets) // most  # one, and as many as the rest needs
     of = np.repeat(np.arange(len(targets)), count)
     within = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count)

@@ -198,7 +198,8 @@ class _Loop:
             rate *= start + (1 - start) * (step + 1) / options.warmup_steps
         elif options.schedule == "cosine":
             whole = max(options.epochs * steps_per_epoch - options.warmup_steps, 1)
-            rate *= 0.5 * (1 + math.cos(math.pi * (step - options.warmup_steps) / whole))
+            done = min((step - options.warmup_steps) / whole, 1.0)  # epochs differ in length
+            rate *= 0.5 * (1 + math.cos(math.pi * done))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
