@@ -4,11 +4,10 @@
 
 Trains `recipes/ml-100k-mm/sasrec-content.yaml` on the cold-item split under each loss, and once
 more on a rehearsal of that split in which other training items play new ones, drawn anew for
-each seed. How much new items
-are helped is chosen on the rehearsals, as the most that costs the others at most 5 % there, and
-then read off the test cases. Each run is a folder in --runs and what was measured of it a file
-beside it: a study that was stopped goes on. --table trains nothing, prints what is finished and
-writes the result.
+each seed. How much new items are helped is chosen on the rehearsals, as the most that costs the
+others at most 5 % there, and then read off the test cases. Each run is a folder in --runs and
+what was measured of it a file beside it: a study that was stopped goes on. --table trains nothing,
+prints what is finished and writes the result.
 """
 
 import argparse

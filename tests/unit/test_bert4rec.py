@@ -90,6 +90,18 @@ def test_the_usual_number_of_targets_is_that_of_an_average_batch(mask_prob, last
     assert usual == pytest.approx(np.mean(counts), rel=0.02)
 
 
+def test_the_usual_number_of_targets_holds_in_every_epoch_where_nothing_is_cut():
+    histories = small_dataset().leave_one_out().train
+    batches = ClozeBatches(NextItemBatches(histories, 50, 5, Streams(0)), 0.5, 0.3)
+    counts = [
+        int((batches.build(window, epoch, step).targets != 0).sum())
+        for epoch in range(60)
+        for step, window in enumerate(batches.plan(epoch))
+    ]
+    usual = batches.build(batches.plan(0)[0], 0, 0).usual_count
+    assert usual == pytest.approx(np.mean(counts), rel=0.02)
+
+
 def test_a_batch_follows_from_seed_epoch_and_step():
     assert list(rows_of(make(), 3)) == list(rows_of(make(), 3))
     assert list(rows_of(make(), 3)) != list(rows_of(make(seed=1), 3))

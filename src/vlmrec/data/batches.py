@@ -77,13 +77,18 @@ class NextItemBatches:
             targets=torch.as_tensor(targets),
             users=torch.as_tensor(window.users),
             negatives=self._negatives(window.users, inputs.shape[1], epoch, step),
-            usual_count=self.rows_a_batch * float(self.target_counts.mean()),
+            usual_count=self.usual_count,
         )
 
     @cached_property
     def target_counts(self) -> IntArray:
         """``[n]`` how many targets each row of the first epoch has; others have about as many."""
         return np.concatenate([window.length for window in self.plan(0)]) - 1
+
+    @cached_property
+    def usual_count(self) -> float:
+        """Targets of an average batch, by which the loss of every batch is divided."""
+        return self.rows_a_batch * float(self.target_counts.mean())
 
     @property
     def rows_a_batch(self) -> float:

@@ -167,7 +167,7 @@ class RecommenderContract:
             )
             name = vocabulary.to_external(np.array([target]))[0]
             told = table.filter(pl.col(ITEM_ID) == name)[SCORE].item()
-            assert told == pytest.approx(ranked.scores[row], rel=TOLERANCE, abs=TOLERANCE)
+            assert told == pytest.approx(ranked.scores[row], abs=TOLERANCE)
             learned = self.training_score(past[-self.run.model.max_len :], target)
             if learned is not None:
                 assert learned == pytest.approx(told, abs=TOLERANCE)
