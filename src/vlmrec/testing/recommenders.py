@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -11,15 +11,12 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from torch import Tensor
 
 from vlmrec.core.columns import ITEM_ID, RANK, SCORE, USER_ID
 from vlmrec.core.errors import ConfigError, DataError
 from vlmrec.core.protocols import (
-    LossSum,
     PersonalRanker,
     Trainable,
-    TrainingBatch,
     VectorRanker,
 )
 from vlmrec.data.dataset import Dataset
@@ -30,6 +27,7 @@ from vlmrec.pipeline.fitting import fit
 from vlmrec.pipeline.recommending import recommend
 from vlmrec.pipeline.run import Run
 from vlmrec.testing.comparing import TOLERANCE, close, random_rows, same_lists, same_weights
+from vlmrec.testing.losses import ScoreWatch, loss_of, trainable
 from vlmrec.testing.worlds import small_dataset, small_items
 from vlmrec.train.options import TrainOptions
 
@@ -209,7 +207,7 @@ class RecommenderContract:
         targets[0, -1] = target
         watched = cast("Any", model)
         objective = watched.objective
-        watch = _Watch(objective.n_negatives, objective.shared_negatives)
+        watch = ScoreWatch(objective.n_negatives, objective.shared_negatives)
         watched.objective = watch
         try:
             loss_of(model, items, targets, user)
@@ -292,37 +290,3 @@ class RecommenderContract:
         if vectors is not None:
             assert not vectors[0].any()
             assert len(vectors) == ranker.n_items + 1
-
-
-@dataclass
-class _Watch:
-    """Stands in for an objective and notes the score of the only target."""
-
-    n_negatives: int
-    shared_negatives: bool
-    score: float | None = None
-
-    def __call__(
-        self, queries: Tensor, keys: Tensor, targets: Tensor, negatives: Tensor | None
-    ) -> LossSum:
-        self.score = float((queries * keys[targets]).sum())
-        return LossSum(queries.sum() * 0, len(targets))
-
-
-def trainable(run: Run) -> Trainable | None:
-    """Returns the model of a run if it learns by gradients."""
-    model = run.model.eval()
-    return cast("Trainable", model) if hasattr(model, "training_loss") else None
-
-
-@torch.no_grad()
-def loss_of(model: Trainable, items: Tensor, targets: Tensor, user: int = 1) -> Tensor:
-    """Returns the summed loss of one user; negatives, where some are needed, are fixed."""
-    objective = getattr(model, "objective", None)
-    negatives = None
-    if objective is not None and objective.n_negatives:
-        fixed = torch.arange(objective.n_negatives) % 5 + 1
-        shape = () if objective.shared_negatives else (*items.shape, 1)
-        negatives = fixed.repeat(shape) if shape else fixed
-    users = torch.full((len(items),), user, dtype=torch.int64)
-    return model.training_loss(TrainingBatch(items, targets, users, negatives)).total
