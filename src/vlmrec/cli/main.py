@@ -28,6 +28,7 @@ def build_app() -> typer.Typer:
     from vlmrec.cli.evaluate import evaluate
     from vlmrec.cli.export import export
     from vlmrec.cli.fetch_images import fetch_images
+    from vlmrec.cli.index import index
     from vlmrec.cli.inspect import inspect
     from vlmrec.cli.prepare import build_prepare_app
     from vlmrec.cli.recommend import recommend
@@ -57,6 +58,7 @@ def build_app() -> typer.Typer:
     app.command()(compare)
     app.command()(tune)
     app.command()(diagnose)
+    app.command()(index)
     app.command()(recommend)
     app.command("add-items")(add_items)
     app.command()(doctor)

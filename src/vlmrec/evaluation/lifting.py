@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vlmrec.core.protocols import PersonalRanker, Ranker
+from vlmrec.core.inner_product import InnerProduct
+from vlmrec.core.protocols import KeyedRanker, PersonalRanker, Ranker
 
 LIST_LENGTH = 10
 _SCORES_AT_A_TIME = 1 << 22
 
 
 class LiftedRanker:
-    """Adds an offset to the scores of new items; satisfies `vlmrec.core.protocols.Ranker`.
+    """Adds an offset to the scores of new items; satisfies `vlmrec.core.protocols.KeyedRanker`.
 
     Args:
         ranker: What scores.
@@ -51,6 +52,11 @@ class LiftedRanker:
     def score(self, queries: Tensor, start: int, stop: int) -> Tensor:
         """Returns ``[B, stop - start] float32``."""
         return self._ranker.score(queries, start, stop) + self._lift[start:stop]
+
+    def inner_product(self) -> InnerProduct | None:
+        """Returns that of the ranker that is lifted, and the offsets; None where it has none."""
+        inner = self._ranker.inner_product() if isinstance(self._ranker, KeyedRanker) else None
+        return None if inner is None else inner.plus(self._lift)
 
 
 class _LiftedPersonalRanker(LiftedRanker):

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vlmrec.core.inner_product import InnerProduct
 from vlmrec.models.branches import Branches, mean_of_cosines
 from vlmrec.models.catalog_reader import CatalogReader
 
@@ -15,6 +16,8 @@ _LOWEST = -1.0
 
 class BranchRanker:
     """A frozen view of a two-branch model; satisfies `vlmrec.core.protocols.VectorRanker`.
+
+    It may be indexed, see `vlmrec.core.protocols.KeyedRanker`.
 
     Args:
         reader: Reads histories.
@@ -27,7 +30,7 @@ class BranchRanker:
         self, reader: CatalogReader, item_vectors: Tensor, readout: Readout, max_len: int
     ) -> None:
         self._reader = reader
-        self._readout = readout
+        self._mean_of_cosines = readout == "sum" and len(reader.options.names) > 1
         self._max_len = max_len
         self.item_vectors = item_vectors
         self._names = reader.options.names
@@ -59,9 +62,19 @@ class BranchRanker:
     def score(self, queries: Tensor, start: int, stop: int) -> Tensor:
         """Returns ``[B, stop - start] float32`` between -1 and 1."""
         asked = Branches.from_flat(self._names, queries)
-        if self._readout == "sum" and len(self._names) > 1:
+        if self._mean_of_cosines:
             part = Branches(self._names, self._items.vectors[start:stop])
             scores = mean_of_cosines(asked, part)
         else:
             scores = asked.fused() @ self._keys[start:stop].T
         return scores.float().masked_fill(self._unread[start:stop], _LOWEST)
+
+    def inner_product(self) -> InnerProduct | None:
+        """Returns the summed branches, and what lowers items that nothing can be read of.
+
+        None where the score is a mean over the branches that query and item share.
+        """
+        if self._mean_of_cosines:
+            return None
+        fused = InnerProduct(self._keys, lambda flat: Branches.from_flat(self._names, flat).fused())
+        return fused.plus(self._unread * _LOWEST)

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlmrec.core.columns import PADDING_ID
+from vlmrec.core.inner_product import InnerProduct, as_they_are
 
 _LOWEST = -1.0
 """Of items without a vector: no cosine is lower."""
@@ -12,6 +13,8 @@ _LOWEST = -1.0
 
 class MeanRanker:
     """Ranks by cosine to the mean of a history; satisfies `vlmrec.core.protocols.VectorRanker`.
+
+    Its scores are inner products, see `vlmrec.core.protocols.KeyedRanker`.
 
     Vectors of language models share a large common part, so their mean is taken out first.
 
@@ -54,3 +57,7 @@ class MeanRanker:
         """Returns ``[B, stop - start] float32`` between -1 and 1."""
         scores = (queries @ self._keys[start:stop].T).float()
         return scores.masked_fill(self._absent[start:stop], _LOWEST)
+
+    def inner_product(self) -> InnerProduct:
+        """Returns the keys, and what lowers items without a vector."""
+        return InnerProduct(self._keys, as_they_are).plus(self._absent * _LOWEST)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import torch
 from torch import Tensor
 
+from vlmrec.core.inner_product import InnerProduct, as_they_are
 from vlmrec.scoring import Scorer
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ class _Scoring(Protocol):
 
 class TableRanker(ABC):
     """Ranks with item vectors computed once; satisfies `vlmrec.core.protocols.VectorRanker`.
+
+    Its scores are inner products, see `vlmrec.core.protocols.KeyedRanker`.
 
     Args:
         model: What makes queries of histories.
@@ -61,6 +64,10 @@ class TableRanker(ABC):
     def score(self, queries: Tensor, start: int, stop: int) -> Tensor:
         """Returns ``[B, stop - start] float32``."""
         return (queries @ self._keys[start:stop].T).float()
+
+    def inner_product(self) -> InnerProduct:
+        """Returns the keys, and queries as they are."""
+        return InnerProduct(self._keys, as_they_are)
 
 
 class SequenceRanker(TableRanker):

@@ -10,9 +10,10 @@ import torch
 
 from vlmrec.core.columns import ITEM_ID, RANK, SCORE, TITLE, USER_ID
 from vlmrec.core.errors import ConfigError, DataError
-from vlmrec.core.tensors import require_finite
 from vlmrec.data.sequences import gather_padded
-from vlmrec.evaluation.top_items import best_columns
+from vlmrec.index.exact import ExactIndex
+from vlmrec.index.mixed import MixedIndex
+from vlmrec.index.search import Found, Limits
 from vlmrec.pipeline.run import Run
 
 _ROWS = 256
@@ -79,36 +80,30 @@ def _check_history(person: str, items: Sequence[str]) -> None:
 def _recommend_rows(
     run: Run, people: Mapping[str, Sequence[str]], k: int, filter_seen: bool
 ) -> pl.DataFrame:
-    ranker, vocabulary = run.ranker(), run.vocabulary
+    ranker, vocabulary, quota = run.ranker(), run.vocabulary, run.quota()
+    index = ExactIndex(ranker) if quota is None else MixedIndex(ExactIndex(ranker), quota)
     flat = vocabulary.require([item for items in people.values() for item in items])
+    flat = flat.astype(np.int32)
     lengths = np.array([len(items) for items in people.values()], dtype=np.int64)
     start = np.cumsum(lengths) - lengths
     kept = np.minimum(lengths, ranker.max_len)
-    latest = gather_padded(flat.astype(np.int32), start + lengths - kept, kept)
+    latest = gather_padded(flat, start + lengths - kept, kept)
     queries = ranker.encode(torch.as_tensor(latest).to(ranker.device))
-    scores = ranker.score(queries, 1, ranker.n_items + 1).cpu()  # [B, I]
-    require_finite(scores, "Scores")
-    if filter_seen:
-        rows = np.repeat(np.arange(len(lengths)), lengths)
-        scores[torch.as_tensor(rows), torch.as_tensor(flat) - 1] = float("-inf")
-    quota, length = run.quota(), min(k, ranker.n_items)
-    if quota is None:
-        columns, values = best_columns(scores, length)
-    else:
-        columns, values = quota.over(np.arange(1, ranker.n_items + 1)).best(scores, length)
-    return _table(run, list(people), values.numpy(), columns.numpy())
+    seen = torch.as_tensor(gather_padded(flat, start, lengths)) if filter_seen else None
+    found = index.search(queries, min(k, ranker.n_items), Limits(excluded=seen))
+    return _table(run, list(people), found)
 
 
-def _table(run: Run, names: list[str], values: np.ndarray, columns: np.ndarray) -> pl.DataFrame:
-    B, k = values.shape
-    rows = columns.ravel()
+def _table(run: Run, names: list[str], found: Found) -> pl.DataFrame:
+    B, k = found.items.shape
+    rows, left = found.items.flatten().numpy() - 1, found.items.flatten().numpy() > 0
     table = pl.DataFrame(
         {
             USER_ID: np.repeat(np.array(names, dtype=object), k).tolist(),
-            ITEM_ID: run.items[ITEM_ID].gather(rows),
-            SCORE: values.ravel(),
+            ITEM_ID: run.items[ITEM_ID].gather(rows.clip(0)),
+            SCORE: found.scores.flatten().numpy(),
             RANK: np.tile(np.arange(1, k + 1, dtype=np.int64), B),
-            TITLE: run.items[TITLE].gather(rows),
+            TITLE: run.items[TITLE].gather(rows.clip(0)),
         }
     )
-    return table.filter(pl.col(SCORE).is_finite())
+    return table.filter(pl.Series(left))

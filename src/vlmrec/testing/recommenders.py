@@ -24,6 +24,7 @@ from vlmrec.data.splits import Split
 from vlmrec.evaluation.ranking import rank_targets
 from vlmrec.models.spec import ModelSpec
 from vlmrec.pipeline.fitting import fit
+from vlmrec.pipeline.indexing import build_index
 from vlmrec.pipeline.recommending import recommend
 from vlmrec.pipeline.run import Run
 from vlmrec.testing.comparing import TOLERANCE, close, random_rows, same_lists, same_weights
@@ -146,8 +147,8 @@ class RecommenderContract:
         assert torch.isfinite(scores).all()
         assert close(ranker.score(queries, 5, 9), scores[:, 4:8])
 
-    def test_training_evaluation_and_recommendation_give_one_score(self) -> None:
-        """The loss, `rank_targets` and `recommend` see the same number for user and item.
+    def test_training_evaluation_index_and_recommendation_give_one_score(self) -> None:
+        """The loss, `rank_targets`, an index and `recommend` see one number for user and item.
 
         `recommend` is told no user: it is held against the ranking of unknown users.
         """
@@ -157,6 +158,7 @@ class RecommenderContract:
         ranked = rank_targets(self.run.ranker(), strangers)
         vocabulary = self.split.dataset.items
         items = self.split.dataset.sequences.items
+        ranker, index = self.run.ranker(), build_index(self.run).index
         for row in range(len(cases)):
             past = items[cases.histories.start[row] : cases.histories.stop[row]]
             target = int(cases.targets[row])
@@ -166,6 +168,10 @@ class RecommenderContract:
             name = vocabulary.to_external(np.array([target]))[0]
             told = table.filter(pl.col(ITEM_ID) == name)[SCORE].item()
             assert told == pytest.approx(ranked.scores[row], abs=TOLERANCE)
+            latest = cases.histories.padded(np.array([row]), ranker.max_len)
+            found = index.search(ranker.encode(torch.as_tensor(latest)), len(vocabulary))
+            indexed = found.scores[found.items == target].item()
+            assert indexed == pytest.approx(told, abs=TOLERANCE)
             learned = self.training_score(past[-self.run.model.max_len :], target)
             if learned is not None:
                 assert learned == pytest.approx(told, abs=TOLERANCE)

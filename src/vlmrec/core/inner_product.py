@@ -1,0 +1,34 @@
+"""Scores taken apart into what belongs to items and what belongs to histories."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class InnerProduct:
+    """Keys and queries whose inner product is a ranker's score.
+
+    Attributes:
+        keys: ``[I + 1, W] float32``; row 0 is padding.
+        queries: Makes ``[B, W] float32`` of what the ranker's `encode` returned.
+    """
+
+    keys: Tensor
+    queries: Callable[[Tensor], Tensor]
+
+    def plus(self, bias: Tensor) -> "InnerProduct":
+        """Returns the same with ``bias [I + 1]`` added to the scores of the items."""
+
+        def queries(encoded: Tensor) -> Tensor:
+            made = self.queries(encoded)
+            return torch.cat([made, made.new_ones(len(made), 1)], dim=1)
+
+        return InnerProduct(torch.cat([self.keys, bias[:, None].to(self.keys)], dim=1), queries)
+
+
+def as_they_are(encoded: Tensor) -> Tensor:
+    """Returns the queries ``[B, W]`` of a ranker that compares them with keys unchanged."""
+    return encoded
