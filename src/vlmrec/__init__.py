@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from vlmrec.pipeline.adding import add_items
     from vlmrec.pipeline.aligning import AlignOptions, align
+    from vlmrec.pipeline.changing import change_items
     from vlmrec.pipeline.diagnosing import diagnose
     from vlmrec.pipeline.evaluation import evaluate
     from vlmrec.pipeline.fitting import fit
@@ -58,6 +59,7 @@ __all__ = [
     "VlmrecError",
     "add_items",
     "align",
+    "change_items",
     "diagnose",
     "evaluate",
     "fit",
@@ -88,6 +90,7 @@ _HOMES = {
     "VlmrecError": "vlmrec.core.errors",
     "add_items": "vlmrec.pipeline.adding",
     "align": "vlmrec.pipeline.aligning",
+    "change_items": "vlmrec.pipeline.changing",
     "diagnose": "vlmrec.pipeline.diagnosing",
     "evaluate": "vlmrec.pipeline.evaluation",
     "fit": "vlmrec.pipeline.fitting",

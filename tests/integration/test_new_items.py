@@ -3,13 +3,16 @@
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from tests.tiny_checkpoints import write_tiny_bert
 
 from vlmrec.core.columns import RANK
+from vlmrec.core.errors import ConfigError, DataError
 from vlmrec.data.dataset import Dataset
 from vlmrec.items.cache import VectorCache
 from vlmrec.models import SASRec, SASRecContent
 from vlmrec.pipeline.adding import add_items
+from vlmrec.pipeline.changing import change_items
 from vlmrec.pipeline.evaluation import RANK_AMONG_ALL, RANK_LIFTED, evaluate_split
 from vlmrec.pipeline.fitting import fit
 from vlmrec.pipeline.new_items import NewItems
@@ -128,6 +131,51 @@ def test_a_quota_gives_every_list_its_share(shop, tmp_path):
     assert share == 0.2
     assert right > 0.9
     assert set(places[RANK]) == {5, 10}
+
+
+def test_changed_words_move_an_item_and_its_own_words_move_it_back(shop):
+    run, new, people, cache = shop
+    both = add_items(run, new, new_items=AS_THEY_ARE, cache=cache)
+    for name, lean in (("new-0-0", AS_THEY_ARE), ("0-05", None)):  # added, and learned from
+        row = both.items["item_id"].index_of(name)
+        own = both.items.slice(row, 1).select("item_id", "title")
+        foreign = own.with_columns(title=pl.lit(f"{TASTES[1]} {SOLD} xyz"))
+        moved = change_items(both, foreign, new_items=lean, cache=cache)
+        assert moved.items["title"][row] == foreign["title"][0]
+        scores = [
+            {
+                taste: recommend(one, people[f"{taste}0"], k=200)
+                .filter(pl.col("item_id") == name)["rank"]
+                .item()
+                for taste in (0, 1)
+            }
+            for one in (both, moved)
+        ]
+        assert scores[0][0] < scores[0][1]
+        assert scores[1][1] < scores[1][0]
+        again = change_items(moved, foreign, new_items=lean, cache=cache)
+        back = change_items(again, own, new_items=lean, cache=cache)
+        torch.testing.assert_close(back.item_vectors, both.item_vectors)
+        others = torch.arange(len(both.item_vectors)) != row + 1
+        assert torch.equal(moved.item_vectors[others], both.item_vectors[others])
+
+
+def test_what_cannot_be_changed_is_said(shop):
+    run, new, _, cache = shop
+    with pytest.raises(DataError, match=r"'new-0-0' is not known to the run. Add it instead."):
+        change_items(run, new, cache=cache)
+    counted = fit(
+        SASRec(dim=4),
+        small_dataset().leave_one_out(),
+        options=TrainOptions(epochs=0, device="cpu"),
+        test=False,
+        quiet=True,
+    )
+    item = counted.items.select("item_id", "title").head(1)
+    with pytest.raises(ConfigError, match="does not make item vectors from frozen content"):
+        change_items(counted, item)
+    with pytest.raises(DataError, match="has none of what the model reads"):
+        change_items(run, pl.DataFrame({"item_id": ["0-15"], "title": [None]}), cache=cache)
 
 
 def test_a_cold_item_run_says_what_new_items_get_and_what_it_costs(tmp_path):

@@ -23,6 +23,10 @@ class RawContent:
     vectors: Tensor
     present: Tensor
 
+    def rows(self, chosen: Tensor | slice) -> "RawContent":
+        """Returns those of some items."""
+        return RawContent(self.vectors[chosen], self.present[chosen])
+
 
 class ContentTower(nn.Module):
     """Projects each modality to D and averages over the modalities that an item has.

@@ -51,7 +51,11 @@ def add_items(
     """
     run = run if isinstance(run, Run) else Run.load(Path(run))
     vectors = run.item_vectors
-    catalog = _new_catalog(run, items, images)
+    catalog = new_catalog(items, images)
+    known = run.vocabulary.to_internal(catalog.table[ITEM_ID])
+    if known.any():
+        name = catalog.table[ITEM_ID][int(known.nonzero()[0][0])]
+        raise DataError(f"Item '{name}' is already known to the run.", "Leave it out.")
     grown, options = run.model.with_items(catalog), new_items or NewItems()
     if vectors is None or (grown is None and not run.spec.content()):
         raise ConfigError(
@@ -63,8 +67,8 @@ def add_items(
         added = own
     else:
         model = run.model
-        own, added = _placed(run, catalog, cache, options)
-    _require_content(catalog, ~added.any(dim=1))
+        own, added = placed(run, catalog, cache, options)
+    require_content(catalog, ~added.any(dim=1))
     table = pl.concat(
         [run.items, catalog.table.select(ITEM_ID, TITLE).with_columns(n_train=pl.lit(0))],
         how="vertical_relaxed",
@@ -86,7 +90,7 @@ def _lifted(run: Run, options: NewItems, as_they_are: Run) -> Run:
     return replace(run, info={**run.info, NEW_ITEMS: record})
 
 
-def _placed(
+def placed(
     run: Run, catalog: Catalog, cache: VectorCache | None, options: NewItems
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns vectors ``[n, D]`` of items known by frozen content, zero where it is lacking.
@@ -106,7 +110,12 @@ def _placed(
     return own.masked_fill(~present[:, None], 0.0), added.masked_fill(~present[:, None], 0.0)
 
 
-def _require_content(catalog: Catalog, lost: torch.Tensor) -> None:
+def require_content(catalog: Catalog, lost: torch.Tensor) -> None:
+    """Refuses items ``[n] bool`` of which the model can read nothing.
+
+    Raises:
+        DataError: There is one.
+    """
     if bool(lost.any()):
         name = catalog.table[ITEM_ID][int(lost.nonzero()[0])]
         raise DataError(
@@ -115,7 +124,12 @@ def _require_content(catalog: Catalog, lost: torch.Tensor) -> None:
         )
 
 
-def _new_catalog(run: Run, items: Frame, images: str | os.PathLike[str] | None) -> Catalog:
+def new_catalog(items: Frame, images: str | os.PathLike[str] | None) -> Catalog:
+    """Returns the words and pictures that were given for items.
+
+    Raises:
+        DataError: There are none, or an id is missing or there twice.
+    """
     table = to_polars(items, "items")
     if ITEM_ID not in table.columns or not table.height:
         raise DataError(
@@ -124,10 +138,6 @@ def _new_catalog(run: Run, items: Frame, images: str | os.PathLike[str] | None) 
         )
     table = complete_table(table, pl.Series([], dtype=pl.String))
     Vocabulary(table[ITEM_ID], "item")  # refuses an id that is null or there twice
-    known = run.vocabulary.to_internal(table[ITEM_ID])
-    if known.any():
-        name = table[ITEM_ID][int(known.nonzero()[0][0])]
-        raise DataError(f"Item '{name}' is already known to the run.", "Leave it out.")
     root = None if images is None else Path(images)
     if root is not None:
         table = match_pictures(table, root)
@@ -166,4 +176,4 @@ def _content(
                 "Use the same version of the encoder.",
             )
         content.update(raw(found))
-    return {name: RawContent(one.vectors[1:], one.present[1:]) for name, one in content.items()}
+    return {name: one.rows(slice(1, None)) for name, one in content.items()}

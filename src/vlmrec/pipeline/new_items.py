@@ -175,9 +175,7 @@ def with_new_vectors(
     if known is None:
         return vectors
     rows = torch.as_tensor(np.flatnonzero(new))
-    content = {
-        name: RawContent(one.vectors[rows], one.present[rows]) for name, one in known.items()
-    }
+    content = {name: one.rows(rows) for name, one in known.items()}
     result = vectors.clone()
     result[rows] = options.vectors(model, vectors[rows], content, vectors, n_train)
     return result

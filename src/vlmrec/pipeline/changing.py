@@ -1,0 +1,75 @@
+"""Known items whose words or pictures changed: placed anew, without training again."""
+
+import os
+from dataclasses import replace
+
+import polars as pl
+import torch
+
+from vlmrec.core.columns import ITEM_ID, TITLE
+from vlmrec.core.errors import ConfigError, DataError
+from vlmrec.data.catalog import Catalog
+from vlmrec.data.frames import Frame
+from vlmrec.data.sequences import IntArray
+from vlmrec.items.cache import VectorCache
+from vlmrec.pipeline.adding import new_catalog, placed, require_content
+from vlmrec.pipeline.new_items import NewItems
+from vlmrec.pipeline.run import Run, vectors_of
+
+
+def change_items(
+    run: Run,
+    items: Frame,
+    images: str | os.PathLike[str] | None = None,
+    *,
+    new_items: NewItems | None = None,
+    cache: VectorCache | None = None,
+) -> Run:
+    """Returns the run with other words and pictures for items that it knows.
+
+    An item that training saw moves as far as the model moves it for its content; what clicks
+    taught of it besides stays. One that was added later is placed as if it were added now.
+
+    Args:
+        run: A run of a model over frozen content.
+        items: ``item_id`` and the columns the model reads, as for `add_items`: all of an item,
+            not only what is new.
+        images: Folder that image paths are relative to.
+        new_items: How items that were added get into lists; as given to `add_items`.
+        cache: Where frozen vectors are kept; default: the user's cache folder.
+
+    Raises:
+        ConfigError: The model knows items by id only, or reads them itself.
+        DataError: An id is not known, or an item has neither text nor picture.
+        ArtifactError: The encoder is not the one that the run was trained with.
+    """
+    catalog = new_catalog(items, images)
+    rows = run.vocabulary.to_internal(catalog.table[ITEM_ID])
+    if not rows.all():
+        name = catalog.table[ITEM_ID][int((rows == 0).nonzero()[0][0])]
+        raise DataError(f"Item '{name}' is not known to the run.", "Add it instead.")
+    known = run.model.known_content()
+    if run.item_vectors is None or known is None:
+        raise ConfigError(
+            f"The model '{run.spec.name}' does not make item vectors from frozen content, "
+            "so the words and pictures of its items cannot be changed.",
+            "Train a content model, such as sasrec-content.",
+        )
+    own, leaning = placed(run, catalog, cache, new_items or NewItems())
+    require_content(catalog, ~own.any(dim=1))
+    vectors = run.item_vectors.clone()
+    trained = rows <= run.info["shape"]["n_items"]
+    vectors[rows[~trained]] = leaning[~trained]
+    there = torch.as_tensor(rows[trained])
+    content = {name: one.rows(there) for name, one in known.items()}
+    learned, from_content = vectors_of(run.model.ranker()), run.model.content_vectors(content)
+    if learned is not None and from_content is not None:
+        vectors[there] = learned[there] + own[trained] - from_content
+    return replace(run, item_vectors=vectors, items=_retitled(run, catalog, rows))
+
+
+def _retitled(run: Run, catalog: Catalog, rows: IntArray) -> pl.DataFrame:
+    titles = run.items[TITLE].to_list()
+    for row, title in zip(rows, catalog.table[TITLE].to_list(), strict=True):
+        titles[row - 1] = title
+    return run.items.with_columns(pl.Series(TITLE, titles, dtype=pl.String))

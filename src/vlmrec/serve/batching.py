@@ -1,0 +1,86 @@
+"""Requests that wait while others are answered are answered together."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from queue import Empty, Queue
+from typing import Generic, TypeVar
+
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
+
+_LONGEST_QUEUE = 2048
+
+
+class OverloadedError(Exception):
+    """More requests wait than can be answered in reasonable time."""
+
+
+class Batcher(Generic[Asked, Answered]):
+    """A thread that answers all that waits, up to a limit, in one call.
+
+    Nothing waits for company: an idle server answers a single request at once, a busy one finds
+    more of them each time it is done.
+
+    Args:
+        answer: Answers several at once, or gives the error of one in its place.
+        at_most: How many are answered together.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Asked]], Sequence[Answered | Exception]],
+        at_most: int = 64,
+    ) -> None:
+        self._answer = answer
+        self._at_most = at_most
+        self._waiting: Queue[tuple[Asked, Future[Answered]] | None] = Queue(_LONGEST_QUEUE)
+        self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
+        self._thread.start()
+
+    def submit(self, asked: Asked) -> "Future[Answered]":
+        """Returns what will hold the answer.
+
+        Raises:
+            OverloadedError: Too many wait already.
+        """
+        future: Future[Answered] = Future()
+        if self._waiting.qsize() >= _LONGEST_QUEUE:
+            raise OverloadedError
+        self._waiting.put((asked, future))
+        return future
+
+    def close(self) -> None:
+        """Answers what waits, and ends."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            together, last = [first], False
+            while len(together) < self._at_most:
+                try:
+                    one = self._waiting.get_nowait()
+                except Empty:
+                    break
+                if one is None:
+                    last = True
+                    break
+                together.append(one)
+            self._settle(together)
+            if last:
+                return
+
+    def _settle(self, together: "list[tuple[Asked, Future[Answered]]]") -> None:
+        going = [one for one in together if one[1].set_running_or_notify_cancel()]
+        if not going:
+            return
+        try:
+            answers = self._answer([asked for asked, _ in going])
+        except Exception as error:  # noqa: BLE001 - whoever asked is told, the thread goes on
+            answers = [error] * len(going)
+        for (_, future), answer in zip(going, answers, strict=True):
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)

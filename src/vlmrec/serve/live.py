@@ -1,0 +1,176 @@
+"""A run as it is served at one moment: nothing in it changes; a change makes another one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vlmrec.bundle import run_identity
+from vlmrec.core.columns import ITEM_ID, TITLE
+from vlmrec.core.errors import DataError
+from vlmrec.core.protocols import Ranker, VectorRanker
+from vlmrec.evaluation.quota import Quota
+from vlmrec.index.mixed import MixedIndex
+from vlmrec.index.search import EVERYTHING, Found, Index, Limits, everything
+from vlmrec.pipeline.indexing import index_of
+from vlmrec.pipeline.run import Run
+from vlmrec.serve.filters import allowed_by
+
+_MASKS = 64
+"""Filters whose items are remembered."""
+
+
+@dataclass(frozen=True, eq=False)
+class Live:
+    """What is served.
+
+    Attributes:
+        run: The trained model with all items.
+        identity: Changes whenever the run does.
+        ranker: Makes queries of histories.
+        index: Finds the best items of queries.
+        table: ``[I]`` rows in internal order: ``item_id``, ``title`` and all known attributes.
+        pictures: Item id -> picture file, of items that have one.
+        present: ``[I + 1] bool``: what may be recommended; items that were removed may not.
+    """
+
+    run: Run
+    identity: str
+    ranker: Ranker
+    index: Index
+    table: pl.DataFrame
+    pictures: Mapping[str, Path]
+    present: Tensor
+    _masks: dict[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Item id -> internal id."""
+        return {name: row for row, name in enumerate(self.table[ITEM_ID].to_list(), start=1)}
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Item ids in internal order; the first is padding."""
+        return ["", *self.table[ITEM_ID].to_list()]
+
+    @cached_property
+    def titles(self) -> list[str | None]:
+        """Titles in internal order; the first is padding."""
+        return [None, *self.table[TITLE].to_list()]
+
+    @cached_property
+    def vectors(self) -> Tensor | None:
+        """``[I + 1, D]`` item vectors at length 1; None for models without."""
+        if not isinstance(self.ranker, VectorRanker):
+            return None
+        return torch.nn.functional.normalize(self.ranker.item_vectors.float(), dim=1)
+
+    @cached_property
+    def popularity(self) -> Tensor:
+        """``[I + 1] float32``: how often training saw each item."""
+        counts = self.run.items["n_train"].to_numpy()
+        return torch.as_tensor(np.concatenate([[0], counts]), dtype=torch.float32)
+
+    def known(self, items: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+        """Returns the internal ids of the items that are known, and the names of the others."""
+        found = [self.rows.get(name, 0) for name in items]
+        unknown = [name for name, row in zip(items, found, strict=True) if not row]
+        return np.array([row for row in found if row], dtype=np.int64), unknown
+
+    def mask(self, expression: str) -> Tensor:
+        """Returns ``[I + 1] bool``: which items a filter allows.
+
+        Raises:
+            ConfigError: The filter cannot be read.
+        """
+        if expression not in self._masks:
+            allowed = np.concatenate([[False], allowed_by(expression, self.table)])
+            while len(self._masks) >= _MASKS:
+                self._masks.pop(next(iter(self._masks)), None)
+            self._masks[expression] = torch.as_tensor(allowed)
+        return self._masks[expression]
+
+    def allowed(
+        self, expression: str | None, allow: Sequence[str] | None, deny: Sequence[str]
+    ) -> Tensor | None:
+        """Returns ``[I + 1] bool``, None where nothing is forbidden.
+
+        Args:
+            expression: A filter over attributes.
+            allow: Only these items, as far as they are known.
+            deny: None of these.
+        """
+        mask = None if bool(self.present[1:].all()) else self.present
+        if expression is not None:
+            mask = self.mask(expression) if mask is None else mask & self.mask(expression)
+        if allow is not None:
+            among = torch.zeros(len(self.present), dtype=torch.bool)
+            among[torch.as_tensor(self.known(allow)[0])] = True
+            mask = among if mask is None else mask & among
+        denied = self.known(deny)[0] if deny else None
+        if denied is not None and len(denied):
+            mask = everything(self.ranker.n_items) if mask is None else mask.clone()
+            mask[torch.as_tensor(denied)] = False
+        return mask
+
+    def searched(self, promoted: Tensor | None = None, share: float = 0.0) -> Index:
+        """Returns the index, with places for what is new in this run or is promoted.
+
+        Args:
+            promoted: ``[I + 1] bool`` items that get a share of the places of their own.
+            share: Of the places.
+        """
+        if promoted is not None and share:
+            return MixedIndex(self.index, Quota(promoted.numpy(), share))
+        quota = self.run.quota()
+        return self.index if quota is None else MixedIndex(self.index, quota)
+
+    def most_popular(self, k: int, limits: Limits = EVERYTHING) -> Found:
+        """Returns ``[1, k]``: what training saw most often, for people nothing is known of."""
+        scores = self.popularity.masked_fill(
+            limits.hides(torch.arange(len(self.popularity))[None])[0], float("-inf")
+        )
+        order = scores.sort(descending=True, stable=True).indices[:k]
+        values = scores[order]
+        return Found(order.masked_fill(values.isneginf(), 0)[None], values[None])
+
+
+def go_live(
+    run: Run, *, attributes: pl.DataFrame | None = None, images: Path | None = None
+) -> Live:
+    """Returns a run ready to serve, with the index that is stored with it or one built now.
+
+    Args:
+        run: What to serve.
+        attributes: ``item_id`` and further columns, to filter by and to show.
+        images: Folder that the column ``image`` of the attributes is relative to.
+
+    Raises:
+        DataError: The run knows no items.
+    """
+    if not run.items.height:
+        raise DataError("The run knows no items; there is nothing to recommend.")
+    table = run.items.select(ITEM_ID, TITLE)
+    pictures: dict[str, Path] = {}
+    if attributes is not None:
+        more = attributes.select(pl.exclude(TITLE)).unique(ITEM_ID, keep="first")
+        table = table.join(more, on=ITEM_ID, how="left", maintain_order="left")
+    if images is not None and "image" in table.columns:
+        pairs = table.select(ITEM_ID, "image").drop_nulls().iter_rows()
+        pictures = {name: images / path for name, path in pairs}
+    identity = "unsaved" if run.folder is None else run_identity(run.folder)[:16]
+    return Live(
+        run=run,
+        identity=identity,
+        ranker=run.ranker(),
+        index=index_of(run).index,
+        table=table,
+        pictures=pictures,
+        present=everything(run.items.height),
+    )
