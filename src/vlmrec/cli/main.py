@@ -32,6 +32,7 @@ def build_app() -> typer.Typer:
     from vlmrec.cli.inspect import inspect
     from vlmrec.cli.prepare import build_prepare_app
     from vlmrec.cli.recommend import recommend
+    from vlmrec.cli.serve import serve
     from vlmrec.cli.train import train
     from vlmrec.cli.tune import tune
 
@@ -61,6 +62,7 @@ def build_app() -> typer.Typer:
     app.command()(index)
     app.command()(recommend)
     app.command("add-items")(add_items)
+    app.command()(serve)
     app.command()(doctor)
     return app
 

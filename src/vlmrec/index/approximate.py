@@ -25,6 +25,11 @@ class Backend(Protocol):
     """Proposes items by their approximate inner product."""
 
     @property
+    def width(self) -> int:
+        """Numbers W of a key, as far as the backend knows them."""
+        ...
+
+    @property
     def spare(self) -> float:
         """How many items are to be asked for, as a multiple of those wanted."""
         ...
@@ -45,7 +50,8 @@ class ApproximateIndex:
 
     Args:
         inner: Keys of all items, and what makes queries for them.
-        backend: Knows the items ``1..known`` by the keys they have in `inner`.
+        backend: Knows the items ``1..known`` by the keys they have in `inner`. Keys may have got
+            further columns since, in which these items have zeros.
         known: How many items the backend knows; later ones are scanned in every search.
         changed: ``[C] int64`` internal ids that the backend knows by keys they had before; they
             are scanned as well.
@@ -90,7 +96,8 @@ class ApproximateIndex:
         return Found.stacked(parts, k)
 
     def _search(self, queries: Tensor, n: int, k: int, limits: Limits) -> Found:
-        proposed = self._backend.propose(queries, n, limits.allowed)
+        known = queries[:, : self._backend.width]
+        proposed = self._backend.propose(known, n, limits.allowed)
         if len(self._scanned):
             proposed = torch.cat([proposed, self._scanned.expand(len(queries), -1)], dim=1)
         found = search_among(self._inner, queries, _each_once(proposed), k, limits)

@@ -61,6 +61,11 @@ class FaissBackend:
         self._built = built
 
     @property
+    def width(self) -> int:
+        """Numbers W of a key."""
+        return self._built.d
+
+    @property
     def spare(self) -> float:
         """How many items are to be asked for, as a multiple of those wanted."""
         return self.options.spare

@@ -39,10 +39,24 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class BuiltIndex:
-    """An index ready to search, and the record of it."""
+    """An index ready to search, the record of it, and what it was built of, if it was."""
 
     index: Index
     record: IndexRecord
+    backend: FaissBackend | None = None
+
+    def over(self, ranker: Ranker, changed: Tensor | None = None) -> Index:
+        """Returns an index of what the items have become since.
+
+        Args:
+            ranker: Of the items as they are now: as many as there were, or more.
+            changed: Internal ids of items that have other vectors than when it was built.
+        """
+        inner = inner_product(ranker)
+        if self.backend is None or inner is None:
+            return ExactIndex(ranker)
+        known = self.record.n_items
+        return ApproximateIndex(inner, self.backend, known=known, changed=changed)
 
 
 def build_index(
@@ -91,10 +105,11 @@ def build_index(
             keys=digest(inner.keys),
             faiss=backend.options,
         )
-        built = BuiltIndex(ApproximateIndex(inner, backend), record)
+        built = BuiltIndex(ApproximateIndex(inner, backend), record, backend)
         if folder is not None:
             size = write_structure(folder, backend)
-            built = BuiltIndex(built.index, record.model_copy(update={"bytes": size}))
+            record = record.model_copy(update={"bytes": size})
+            built = BuiltIndex(built.index, record, backend)
     if folder is not None:
         write_record(folder, built.record)
     return built
@@ -120,7 +135,7 @@ def load_index(run: Run, folder: Path | None = None) -> BuiltIndex:
             f"The index in '{folder}' was built of other vectors than the run has now.",
             "Build it again with: vlmrec index RUN",
         )
-    return BuiltIndex(ApproximateIndex(inner, stored.backend), stored.record)
+    return BuiltIndex(ApproximateIndex(inner, stored.backend), stored.record, stored.backend)
 
 
 def index_of(run: Run) -> BuiltIndex:

@@ -14,11 +14,11 @@ from torch import Tensor
 from vlmrec.bundle import run_identity
 from vlmrec.core.columns import ITEM_ID, TITLE
 from vlmrec.core.errors import DataError
-from vlmrec.core.protocols import Ranker, VectorRanker
+from vlmrec.core.protocols import Ranker
 from vlmrec.evaluation.quota import Quota
 from vlmrec.index.mixed import MixedIndex
 from vlmrec.index.search import EVERYTHING, Found, Index, Limits, everything
-from vlmrec.pipeline.indexing import index_of
+from vlmrec.pipeline.indexing import BuiltIndex, index_of
 from vlmrec.pipeline.run import Run
 from vlmrec.serve.filters import allowed_by
 
@@ -34,19 +34,25 @@ class Live:
         run: The trained model with all items.
         identity: Changes whenever the run does.
         ranker: Makes queries of histories.
-        index: Finds the best items of queries.
+        built: The index as it was built or loaded.
+        index: Finds the best items of queries, also those that came or changed since.
         table: ``[I]`` rows in internal order: ``item_id``, ``title`` and all known attributes.
         pictures: Item id -> picture file, of items that have one.
         present: ``[I + 1] bool``: what may be recommended; items that were removed may not.
+        changed: Internal ids of items that have other vectors than the index was built of.
+        change: Number of the latest change in the database that is part of this.
     """
 
     run: Run
     identity: str
     ranker: Ranker
+    built: BuiltIndex
     index: Index
     table: pl.DataFrame
     pictures: Mapping[str, Path]
     present: Tensor
+    changed: frozenset[int] = frozenset()
+    change: int = 0
     _masks: dict[str, Tensor] = field(default_factory=dict)
 
     @cached_property
@@ -67,9 +73,8 @@ class Live:
     @cached_property
     def vectors(self) -> Tensor | None:
         """``[I + 1, D]`` item vectors at length 1; None for models without."""
-        if not isinstance(self.ranker, VectorRanker):
-            return None
-        return torch.nn.functional.normalize(self.ranker.item_vectors.float(), dim=1)
+        vectors = self.run.item_vectors
+        return None if vectors is None else torch.nn.functional.normalize(vectors.float(), dim=1)
 
     @cached_property
     def popularity(self) -> Tensor:
@@ -164,12 +169,14 @@ def go_live(
     if images is not None and "image" in table.columns:
         pairs = table.select(ITEM_ID, "image").drop_nulls().iter_rows()
         pictures = {name: images / path for name, path in pairs}
+    built = index_of(run)
     identity = "unsaved" if run.folder is None else run_identity(run.folder)[:16]
     return Live(
         run=run,
         identity=identity,
         ranker=run.ranker(),
-        index=index_of(run).index,
+        built=built,
+        index=built.index,
         table=table,
         pictures=pictures,
         present=everything(run.items.height),

@@ -1,0 +1,170 @@
+"""What every request passes: who asks, how often, how much it brings; then it is measured."""
+
+import json
+import logging
+import time
+import uuid
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vlmrec.serve.keys import Caller, Keys, Role
+from vlmrec.serve.rate import RateLimit
+from vlmrec.serve.service import Service
+
+_log = logging.getLogger("vlmrec.serve.requests")
+_OPEN = frozenset({"/health", "/ready"})
+"""Paths that need no key: whoever watches the process asks these."""
+_PICTURES = 1 << 20
+"""Room for the fields beside a picture."""
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
+
+
+class _TooLargeError(Exception):
+    """A body goes on beyond what is taken."""
+
+
+class Guard:
+    """Middleware around all routes.
+
+    Args:
+        app: What it guards.
+        service: Its options and measures.
+        keys: Who may do what.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service, keys: Keys) -> None:
+        self._app = app
+        self._service = service
+        self._keys = keys
+        self._rate = RateLimit(service.options.requests_per_minute)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request through, or answers it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), 500
+        number = uuid.uuid4().hex
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                extra = (*_HEADERS, (b"x-request-id", number.encode()))
+                message["headers"] = [*message.get("headers", []), *extra]
+            await send(message)
+
+        try:
+            refused = self._refusal(scope)
+            if refused is None:
+                await self._limited(scope, receive, sent)
+            else:
+                await _refuse(sent, *refused)
+        finally:
+            self._note(scope, status, time.perf_counter() - start, number)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """Returns status and reason where a request is not let through."""
+        headers = Headers(scope=scope)
+        caller = self._keys.caller(_key_in(headers))
+        if scope["path"] not in _OPEN:
+            if caller is None:
+                return 401, "A key is needed: send it as 'Authorization: Bearer KEY'."
+            role = role_for(scope["method"], scope["path"])
+            if not caller.may(role):
+                return 403, f"This key may not do that: it needs the role '{role}'."
+        client = scope.get("client")
+        who = caller.name if caller is not None and caller.name else client[0] if client else ""
+        wait = self._rate.wait(who)
+        if wait:
+            return 429, f"Too many requests: try again in {wait:.0f} s."
+        length = headers.get("content-length", "0")
+        if not length.isdecimal():
+            return 400, "The length of the body is no number."
+        if int(length) > self._most(scope):
+            return 413, f"The body is too large: at most {self._most(scope):,} bytes are taken."
+        scope["caller"] = caller or Caller("", "read")
+        return None
+
+    def _most(self, scope: Scope) -> int:
+        options = self._service.options
+        if scope["path"].startswith("/items/") and scope["method"] == "PUT":
+            return options.picture_bytes + _PICTURES
+        return options.body_bytes
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Counts the bytes of a body that does not say, or lies about, how long it is."""
+        most, taken, refused = self._most(scope), 0, False
+
+        async def received() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > most:
+                raise _TooLargeError
+            return message
+
+        async def sent(message: Message) -> None:
+            # Whoever reads the body may make an error of its own of one that breaks off.
+            nonlocal refused
+            if taken <= most:
+                await send(message)
+            elif not refused:
+                refused = True
+                await _refuse(send, 413, f"The body is too large: at most {most:,} bytes.")
+
+        try:
+            await self._app(scope, received, sent)
+        except _TooLargeError:
+            await sent({})
+
+    def _note(self, scope: Scope, status: int, seconds: float, number: str) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        measures, method = self._service.measures, _known_method(scope["method"])
+        measures.requests.labels(method, route, str(status)).inc()
+        measures.seconds.labels(method, route).observe(seconds)
+        if _log.isEnabledFor(logging.INFO):
+            facts: dict[str, Any] = {
+                "request": number,
+                "method": method,
+                "route": route,
+                "status": status,
+                "milliseconds": round(1000 * seconds, 2),
+            }
+            _log.info("%s", json.dumps(facts))
+
+
+def role_for(method: str, path: str) -> Role:
+    """Returns the role that a request needs."""
+    if path.startswith("/admin/") or path == "/metrics":
+        return "admin"
+    if path == "/events" or (path.startswith("/items/") and method not in ("GET", "HEAD")):
+        return "write"
+    return "read"
+
+
+def _key_in(headers: Headers) -> str | None:
+    given = headers.get("authorization", "")
+    scheme, _, key = given.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")
+
+
+def _known_method(method: str) -> str:
+    known = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH")
+    return method if method in known else "OTHER"
+
+
+async def _refuse(send: Send, status: int, reason: str) -> None:
+    body = json.dumps({"problem": reason, "fix": ""}).encode()
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,59 @@
+"""Pictures from outside: looked at before anything is unpacked, and kept as files."""
+
+import hashlib
+import io
+import warnings
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from vlmrec.core.errors import DataError
+from vlmrec.core.files import atomic_file
+
+FORMATS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
+"""Kinds of pictures that are taken, and how their files end."""
+
+
+def checked_picture(data: bytes, most_pixels: int) -> str:
+    """Returns how the file of a picture ends.
+
+    Its size is read from its head, so that a small file that unpacks to gigabytes is refused
+    before it does. Then it is unpacked once: half a picture is refused too.
+
+    Raises:
+        DataError: It is no picture, one of another kind, too large, or damaged.
+    """
+    kinds = ", ".join(FORMATS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its own limit warns; ours refuses
+            with Image.open(io.BytesIO(data), formats=list(FORMATS)) as picture:
+                width, height = picture.size
+                kind = str(picture.format)
+                if width * height <= most_pixels:
+                    picture.load()
+    except Image.DecompressionBombError:
+        raise _too_large("a huge number of", most_pixels) from None
+    except UnidentifiedImageError:
+        raise DataError("The upload is no picture that can be read.", f"Send {kinds}.") from None
+    except (OSError, ValueError, SyntaxError, EOFError):
+        raise DataError("The picture is damaged or cut off.", "Send the whole file.") from None
+    if width * height > most_pixels:
+        raise _too_large(f"{width * height:,}", most_pixels)
+    return FORMATS[kind]
+
+
+def kept_picture(data: bytes, ending: str, folder: Path) -> Path:
+    """Returns the file in which a picture is, under a name made of its bytes alone."""
+    path = folder / f"{hashlib.sha256(data).hexdigest()}{ending}"
+    if not path.is_file():
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(data)
+    return path
+
+
+def _too_large(pixels: str, most_pixels: int) -> DataError:
+    return DataError(
+        f"The picture has {pixels} pixels; at most {most_pixels:,} are taken.",
+        "Send a smaller one.",
+    )

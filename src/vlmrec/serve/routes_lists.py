@@ -1,0 +1,95 @@
+"""Routes that give lists: for a person, like an item, of given items, for many at once."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from vlmrec.core.errors import DataError
+from vlmrec.serve.asking import Answer, Ask
+from vlmrec.serve.schemas import (
+    BatchAnswer,
+    BatchRequest,
+    Promotion,
+    Recommendation,
+    RecommendRequest,
+    RerankRequest,
+    SimilarRequest,
+)
+from vlmrec.serve.service import Service
+from vlmrec.serve.similar import similar_items
+
+
+def lists_router(service: Service) -> APIRouter:
+    """Returns the routes."""
+    router = APIRouter(tags=["lists"])
+
+    async def list_for(request: RecommendRequest) -> dict[str, Any]:
+        history = await _history(service, request.user_id, request.history)
+        answer = await asyncio.wrap_future(service.recommend(_ask(request, history)))
+        service.note_shown(answer, request.user_id)
+        return as_json(answer)
+
+    @router.post("/recommend", response_model=Recommendation)
+    async def recommend(request: RecommendRequest) -> JSONResponse:
+        """The next items for a user, for an anonymous history, or for both together."""
+        return JSONResponse(await list_for(request))
+
+    @router.post("/recommend/batch", response_model=BatchAnswer)
+    async def recommend_batch(request: BatchRequest) -> JSONResponse:
+        """Lists for many; all are made, or none."""
+        answers = await asyncio.gather(*(list_for(one) for one in request.requests))
+        return JSONResponse({"answers": answers})
+
+    @router.post("/similar", response_model=Recommendation)
+    async def similar(request: SimilarRequest) -> JSONResponse:
+        """Items whose vectors lie next to that of an item."""
+        answer = await run_in_threadpool(similar_items, service.live, request)
+        return JSONResponse(as_json(answer))
+
+    @router.post("/rerank", response_model=Recommendation)
+    async def rerank(request: RerankRequest) -> JSONResponse:
+        """A given list, in the order of a person's taste."""
+        history = await _history(service, request.user_id, request.history)
+        wanted = tuple(dict.fromkeys(request.items))
+        ask = Ask(tuple(history), k=len(wanted), keep_seen=True, allow=wanted)
+        answer = await asyncio.wrap_future(service.recommend(ask))
+        return JSONResponse(as_json(answer))
+
+    return router
+
+
+async def _history(service: Service, user: str | None, visit: list[str]) -> list[str]:
+    if user is None:
+        return visit
+    return [*await run_in_threadpool(service.history, user), *visit]
+
+
+def _ask(request: RecommendRequest, history: list[str]) -> Ask:
+    promote = request.promote or Promotion()
+    if promote.items and promote.filter is not None:
+        raise DataError("Promoted were both items and a filter.", "Give one of the two.")
+    return Ask(
+        history=tuple(history),
+        k=request.k,
+        keep_seen=request.keep_seen,
+        filter=request.filter,
+        allow=None if request.allow is None else tuple(request.allow),
+        deny=tuple(request.deny),
+        diversity=request.diversity,
+        promoted=tuple(promote.items) if promote.filter is None else promote.filter,
+        promoted_share=0.0 if request.promote is None else promote.share,
+    )
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    """Returns an answer as `Recommendation` describes it."""
+    return {
+        "recommendation_id": answer.recommendation_id,
+        "items": [vars(one) for one in answer.items],
+        "unknown_items": list(answer.unknown),
+        "fallback": answer.fallback,
+        "run": answer.run,
+    }

@@ -1,0 +1,234 @@
+"""What the service does, apart from HTTP: lists, events, items, and other runs.
+
+What is served is one immutable `Live`; a request takes it once and keeps it to its end, so that
+a swap or a change drops nothing. Changes are made one after the other, are in the database
+before they are acknowledged, and are seen by the next request.
+"""
+
+import json
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty, Queue
+
+from vlmrec.core.errors import ArtifactError, ConfigError, DataError, VlmrecError
+from vlmrec.serve.asking import Answer, Ask, answer_all
+from vlmrec.serve.batching import Batcher
+from vlmrec.serve.changing import with_changes
+from vlmrec.serve.live import Live
+from vlmrec.serve.measuring import Measures
+from vlmrec.serve.options import ServeOptions
+from vlmrec.serve.store.records import Event, Shown, StoredItem
+from vlmrec.serve.store.store import Store, StoreError
+
+_log = logging.getLogger("vlmrec.serve")
+_FLUSH_SECONDS = 0.2
+_MOST_UNWRITTEN = 10_000
+
+
+class Service:
+    """A run, a database, and the threads that answer and follow.
+
+    Args:
+        live: What to serve first.
+        store: The database.
+        options: How.
+        load: Gives what to serve of a run folder; for swaps.
+    """
+
+    def __init__(
+        self, live: Live, store: Store, options: ServeOptions, load: Callable[[Path], Live]
+    ) -> None:
+        self.options = options
+        self.measures = Measures()
+        self.store = store
+        self._load = load
+        self._show(live, live.change)
+        self._changing = threading.Lock()
+        self._ending = threading.Event()
+        self._pictures = tempfile.TemporaryDirectory(prefix="vlmrec-pictures-")
+        self._unwritten: Queue[Shown] = Queue(_MOST_UNWRITTEN)
+        self._batcher = Batcher(self._answer, options.batch)
+        self.follow()
+        self._threads = [
+            threading.Thread(target=self._every, args=(seconds, work), daemon=True)
+            for seconds, work in (
+                (options.follow_seconds, self.follow),
+                (_FLUSH_SECONDS, self._write_shown),
+            )
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def live(self) -> Live:
+        """What is served at this moment."""
+        return self._live
+
+    def close(self) -> None:
+        """Answers what waits, writes what is unwritten, and ends."""
+        self._ending.set()
+        self._batcher.close()
+        for thread in self._threads:
+            thread.join()
+        try:
+            self._write_shown()
+        except StoreError as error:
+            _log.warning("lists were not written: %s", error)
+        self.store.close()
+        self._pictures.cleanup()
+
+    def recommend(self, ask: Ask) -> "Future[Answer]":
+        """Returns what will hold the list."""
+        return self._batcher.submit(ask)
+
+    def history(self, user: str) -> list[str]:
+        """Returns the latest items of a user, oldest first.
+
+        Raises:
+            StoreError: The database does not answer.
+        """
+        return self.store.histories([user], self.options.history)[user]
+
+    def add_events(self, events: Sequence[Event]) -> int:
+        """Stores events; they count from the next request on."""
+        stored = self.store.add_events(events)
+        self.measures.events.inc(stored)
+        return stored
+
+    def note_shown(self, answer: Answer, user: str | None) -> None:
+        """Remembers a list, to be written in the background; dropped where too many wait."""
+        items = tuple(one.item_id for one in answer.items)
+        shown = Shown(answer.recommendation_id, user, items, answer.run, int(time.time()))
+        if self._unwritten.qsize() < _MOST_UNWRITTEN:
+            self._unwritten.put(shown)
+
+    def put_item(self, item: StoredItem) -> int:
+        """Adds or changes an item; returns the number of the change.
+
+        Raises:
+            DataError: The item is not as this catalogue's are.
+            ConfigError: The model cannot take it in.
+            StoreError: It was not stored, and is not served.
+        """
+        with self._changing:
+            # Tried first: what cannot be served is not stored.
+            live = with_changes(self._live, [item], Path(self._pictures.name))
+            change = self.store.put_items([item])
+            self._show(live, self._after(change))
+        return change
+
+    def remove_item(self, name: str) -> int:
+        """Takes an item out of all lists; returns the number of the change.
+
+        Raises:
+            DataError: There is no such item.
+        """
+        if name not in self._live.rows:
+            raise DataError(f"There is no item '{name}'.")
+        return self.put_item(StoredItem(name, removed=True))
+
+    def swap(self, name: str) -> str:
+        """Serves another run on all servers of the database; returns its identity.
+
+        Raises:
+            ConfigError: Runs may not be swapped, or the name leads elsewhere.
+            ArtifactError: There is no such run, or it is damaged; the old one goes on.
+        """
+        folder = self._folder_of(name)
+        with self._changing:
+            live = self._whole(self._load(folder))
+            self._show(live, max(live.change, self._after(self.store.choose_run(name))))
+        return live.identity
+
+    def follow(self) -> None:
+        """Takes over what other servers changed, and at the start what is stored."""
+        with self._changing:
+            if self.store.latest_change() == self._live.change:
+                return
+            changes = self.store.changes_since(self._live.change)
+            live = self._live
+            if changes.run is not None:
+                live = self._other_run(changes.run) or live
+            items = changes.items if live is self._live else self.store.changes_since(0).items
+            self._show(self._applied(live, items), changes.latest)
+
+    def _other_run(self, name: str) -> Live | None:
+        try:
+            return self._load(self._folder_of(name))
+        except VlmrecError as error:
+            _log.error("the run '%s' that was chosen is not served: %s", name, error)
+            return None
+
+    def _whole(self, live: Live) -> Live:
+        """Returns a run with all items that the database holds."""
+        changes = self.store.changes_since(0)
+        return replace(self._applied(live, changes.items), change=changes.latest)
+
+    def _applied(self, live: Live, items: Sequence[StoredItem]) -> Live:
+        """Returns what is served with all changes that can be made; others are logged."""
+        folder = Path(self._pictures.name)
+        try:
+            return with_changes(live, items, folder)
+        except VlmrecError:
+            pass  # one by one, to find out which
+        for item in items:
+            try:
+                live = with_changes(live, [item], folder)
+            except VlmrecError as error:
+                _log.error("the item '%s' is not served: %s", item.item_id, error)
+        return live
+
+    def _show(self, live: Live, change: int) -> None:
+        self._live = replace(live, change=change)
+        self.measures.items.set(int(live.present[1:].sum()))
+
+    def _after(self, change: int) -> int:
+        """Returns up to which change all are known once one's own was made.
+
+        Where another server's lies between, the next look at the database finds both.
+        """
+        known = self._live.change
+        return change if change == known + 1 else known
+
+    def _folder_of(self, name: str) -> Path:
+        if self.options.runs is None:
+            raise ConfigError(
+                "This service swaps no runs.", "Start it with --runs FOLDER to let it."
+            )
+        root = self.options.runs.resolve()
+        folder = (root / name).resolve()
+        if folder.parent != root:
+            raise ConfigError(f"'{name}' is no name of a run.", "Give the name of its folder.")
+        if not folder.is_dir():
+            raise ArtifactError(f"There is no run '{name}'.")
+        return folder
+
+    def _answer(self, asks: Sequence[Ask]) -> list[Answer | Exception]:
+        self.measures.together.observe(len(asks))
+        answers = answer_all(self._live, asks)
+        self.measures.fallbacks.inc(
+            sum(1 for one in answers if isinstance(one, Answer) and one.fallback)
+        )
+        return answers
+
+    def _write_shown(self) -> None:
+        lists: list[Shown] = []
+        while len(lists) < _MOST_UNWRITTEN:
+            try:
+                lists.append(self._unwritten.get_nowait())
+            except Empty:
+                break
+        self.store.keep_shown(lists)
+
+    def _every(self, seconds: float, work: Callable[[], None]) -> None:
+        while not self._ending.wait(seconds):
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - it is tried again, the thread goes on
+                _log.warning("%s: %s", work.__name__.strip("_"), json.dumps(str(error)))
