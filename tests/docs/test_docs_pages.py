@@ -146,12 +146,19 @@ def test_every_page_is_in_the_navigation():
     assert set(files(site["nav"])) == docs
 
 
-def test_planned_things_are_not_claimed():
-    for page in PAGES:
-        for paragraph in re.split(r"\n\s*\n|\n\|", prose(page)):
-            if "HTTP service" in paragraph and "papers" not in str(page):
-                assert "planned" in prose(page).lower(), on(page)
-    assert find_spec("vlmrec.serve") is None
+def test_what_is_said_to_be_planned_is_not_there():
+    """Whoever builds one of these takes it off the list."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|[^|]*\|([^|]*)\|$", text[text.index("planned, not here yet") :], re.M)
+    planned = {part.strip() for row in rows for part in row.split(",")} - {"", "---"}
+    homes = {
+        "export to ONNX": "vlmrec.pipeline.onnx",
+        "a vector database as index": "vlmrec.index.qdrant",
+        "explanations": "vlmrec.serve.explaining",
+        "a page to look at": "vlmrec.serve.page",
+    }
+    assert planned == set(homes)
+    assert not [name for name, home in homes.items() if find_spec(home) is not None]
 
 
 def test_the_generated_reference_names_everything(monkeypatch: pytest.MonkeyPatch):
