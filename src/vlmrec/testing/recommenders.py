@@ -29,6 +29,7 @@ from vlmrec.pipeline.recommending import recommend
 from vlmrec.pipeline.run import Run
 from vlmrec.testing.comparing import TOLERANCE, close, random_rows, same_lists, same_weights
 from vlmrec.testing.losses import ScoreWatch, loss_of, trainable
+from vlmrec.testing.serving import served
 from vlmrec.testing.worlds import small_dataset, small_items
 from vlmrec.train.options import TrainOptions
 
@@ -147,8 +148,8 @@ class RecommenderContract:
         assert torch.isfinite(scores).all()
         assert close(ranker.score(queries, 5, 9), scores[:, 4:8])
 
-    def test_training_evaluation_index_and_recommendation_give_one_score(self) -> None:
-        """The loss, `rank_targets`, an index and `recommend` see one number for user and item.
+    def test_loss_evaluation_index_service_and_recommend_give_one_score(self) -> None:
+        """All of them see one number for user and item.
 
         `recommend` is told no user: it is held against the ranking of unknown users.
         """
@@ -159,22 +160,25 @@ class RecommenderContract:
         vocabulary = self.split.dataset.items
         items = self.split.dataset.sequences.items
         ranker, index = self.run.ranker(), build_index(self.run).index
-        for row in range(len(cases)):
-            past = items[cases.histories.start[row] : cases.histories.stop[row]]
-            target = int(cases.targets[row])
-            table = recommend(
-                self.run, vocabulary.to_external(past), k=len(vocabulary), filter_seen=False
-            )
-            name = vocabulary.to_external(np.array([target]))[0]
-            told = table.filter(pl.col(ITEM_ID) == name)[SCORE].item()
-            assert told == pytest.approx(ranked.scores[row], abs=TOLERANCE)
-            latest = cases.histories.padded(np.array([row]), ranker.max_len)
-            found = index.search(ranker.encode(torch.as_tensor(latest)), len(vocabulary))
-            indexed = found.scores[found.items == target].item()
-            assert indexed == pytest.approx(told, abs=TOLERANCE)
-            learned = self.training_score(past[-self.run.model.max_len :], target)
-            if learned is not None:
-                assert learned == pytest.approx(told, abs=TOLERANCE)
+        with served(self.run) as service:
+            for row in range(len(cases)):
+                past = items[cases.histories.start[row] : cases.histories.stop[row]]
+                target = int(cases.targets[row])
+                table = recommend(
+                    self.run, vocabulary.to_external(past), k=len(vocabulary), filter_seen=False
+                )
+                name = vocabulary.to_external(np.array([target]))[0]
+                told = table.filter(pl.col(ITEM_ID) == name)[SCORE].item()
+                assert told == pytest.approx(ranked.scores[row], abs=TOLERANCE)
+                latest = cases.histories.padded(np.array([row]), ranker.max_len)
+                found = index.search(ranker.encode(torch.as_tensor(latest)), len(vocabulary))
+                indexed = found.scores[found.items == target].item()
+                assert indexed == pytest.approx(told, abs=TOLERANCE)
+                answered = service.scores(vocabulary.to_external(past))[name]
+                assert answered == pytest.approx(told, abs=TOLERANCE)
+                learned = self.training_score(past[-self.run.model.max_len :], target)
+                if learned is not None:
+                    assert learned == pytest.approx(told, abs=TOLERANCE)
 
     def test_a_known_user_is_ranked_as_trained(self) -> None:
         """`encode_users` gives the score that the loss of this user sees; 0 means unknown."""
