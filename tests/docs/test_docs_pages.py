@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from tests.docs.markdown_pages import ROOT, code_blocks, commands, inline_code, links, pages, prose
+from tests.docs.markdown_pages import ROOT, code_blocks, commands, inline_code, links, pages
 
 from vlmrec.cli.main import build_app
 from vlmrec.cli.train import divide_options
@@ -154,7 +154,6 @@ def test_what_is_said_to_be_planned_is_not_there():
     homes = {
         "export to ONNX": "vlmrec.pipeline.onnx",
         "a vector database as index": "vlmrec.index.qdrant",
-        "explanations": "vlmrec.serve.explaining",
         "a page to look at": "vlmrec.serve.page",
     }
     assert planned == set(homes)

@@ -41,6 +41,8 @@ class Live:
         present: ``[I + 1] bool``: what may be recommended; items that were removed may not.
         changed: Internal ids of items that have other vectors than the index was built of.
         change: Number of the latest change in the database that is part of this.
+        views: What `vlmrec.serve.explaining` made of the model, once it was asked.
+        moments: Mean and spread of frozen vectors by modality, once asked.
     """
 
     run: Run
@@ -53,6 +55,8 @@ class Live:
     present: Tensor
     changed: frozenset[int] = frozenset()
     change: int = 0
+    views: list[tuple[Ranker, ...]] = field(default_factory=list)
+    moments: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     _masks: dict[str, Tensor] = field(default_factory=dict)
 
     @cached_property

@@ -1,6 +1,7 @@
 """Routes that give lists: for a person, like an item, of given items, for many at once."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,9 +10,12 @@ from fastapi.responses import JSONResponse
 
 from vlmrec.core.errors import DataError
 from vlmrec.serve.asking import Answer, Ask
+from vlmrec.serve.explaining import explain
 from vlmrec.serve.schemas import (
     BatchAnswer,
     BatchRequest,
+    ExplainRequest,
+    ExplanationOut,
     Promotion,
     Recommendation,
     RecommendRequest,
@@ -57,6 +61,13 @@ def lists_router(service: Service) -> APIRouter:
         ask = Ask(tuple(history), k=len(wanted), keep_seen=True, allow=wanted)
         answer = await asyncio.wrap_future(service.recommend(ask))
         return JSONResponse(as_json(answer))
+
+    @router.post("/explain")
+    async def explain_item(request: ExplainRequest) -> ExplanationOut:
+        """Why an item is recommended: words, pictures, the clicks that carried it, its kin."""
+        history = await _history(service, request.user_id, request.history)
+        found = await run_in_threadpool(explain, service.live, history, request.item_id)
+        return ExplanationOut.model_validate(asdict(found))
 
     return router
 

@@ -136,6 +136,59 @@ class BatchAnswer(Closed):
     answers: list[Recommendation]
 
 
+class ExplainRequest(Closed):
+    """Why is this item recommended to this person?"""
+
+    item_id: Identifier
+    user_id: Identifier | None = None
+    """Whose stored events are the history."""
+    history: list[Identifier] = Field(default=[], max_length=_LONGEST_HISTORY)
+    """Items of this visit, oldest first."""
+
+
+class SharesOut(Closed):
+    """What each part adds to the score; together they are the score."""
+
+    text: float
+    image: float
+    rest: float
+    """What the score is without words and pictures."""
+
+
+class ClickOut(Closed):
+    """An item of the history."""
+
+    item_id: str
+    title: str | None
+    added: float
+    """How much higher the score is with this click than without."""
+    rank_without: int
+    """Without this click the item would stand at this place."""
+
+
+class NearOut(Closed):
+    """The item of the history that is nearest by words, or by picture."""
+
+    item_id: str
+    title: str | None
+    cosine: float
+
+
+class ExplanationOut(Closed):
+    """Why an item stands where it stands."""
+
+    item_id: str
+    score: float
+    rank: int
+    """Among all items that the history does not hold."""
+    shares: SharesOut | None
+    """None where the model does not read both words and pictures."""
+    clicks: list[ClickOut]
+    """The most helpful first."""
+    nearest: dict[str, NearOut]
+    """By "text" and "image"."""
+
+
 class EventIn(Closed):
     """Something a person did with an item."""
 

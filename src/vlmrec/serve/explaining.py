@@ -1,0 +1,224 @@
+"""Why an item is recommended: its words and its picture, the clicks that carried it, its kin.
+
+- The shares of words and pictures are Shapley values (Shapley, 1953) of a game of two players:
+  what a modality adds to the score, averaged over whether the other one is there. With what the
+  score is without both they add up to the score. A modality is absent for all items at once, in
+  the history as well as in the list.
+- A click counts by how much the score falls when it is left out of the history; the rank it
+  would then have says whether the item would be shown at all.
+- The nearest items of the history are found by the frozen vectors that the model reads, by
+  words and by pictures apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vlmrec.core.content_change import ContentChange
+from vlmrec.core.errors import DataError
+from vlmrec.core.protocols import Multimodal, Ranker
+from vlmrec.data.sequences import gather_padded
+from vlmrec.serve.live import Live
+
+MOST_CLICKS = 50
+"""Clicks that are left out one by one; the latest."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What each part adds to the score; together they are the score.
+
+    Attributes:
+        text: Of words.
+        image: Of pictures.
+        rest: What the score is without both.
+    """
+
+    text: float
+    image: float
+    rest: float
+
+
+@dataclass(frozen=True)
+class Click:
+    """An item of the history.
+
+    Attributes:
+        item_id: Which.
+        title: Its title.
+        added: How much higher the score is with it than without.
+        rank_without: Place of the explained item in the list without this click; seen items
+            hold no places.
+    """
+
+    item_id: str
+    title: str | None
+    added: float
+    rank_without: int
+
+
+@dataclass(frozen=True)
+class Near:
+    """The item of the history that is nearest by one modality.
+
+    Attributes:
+        item_id: Which.
+        title: Its title.
+        cosine: Of the frozen vectors, standardised over the catalogue.
+    """
+
+    item_id: str
+    title: str | None
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an item stands where it stands.
+
+    Attributes:
+        item_id: Which item.
+        score: Its score.
+        rank: Its place among all items that were not seen.
+        shares: Of words and pictures; None where the model does not read both, or read no
+            content of this item in training.
+        clicks: Of the history, the most helpful first.
+        nearest: By modality, the nearest item of the history.
+    """
+
+    item_id: str
+    score: float
+    rank: int
+    shares: Shares | None
+    clicks: tuple[Click, ...]
+    nearest: Mapping[str, Near]
+
+
+@torch.inference_mode()
+def explain(live: Live, history: Sequence[str], item: str) -> Explanation:
+    """Returns why an item is recommended after a history.
+
+    Raises:
+        DataError: The item is not known, or nothing of the history is.
+    """
+    known, _ = live.known(history)
+    row = live.rows.get(item)
+    if row is None:
+        raise DataError(f"There is no item '{item}'.")
+    if not len(known):
+        raise DataError("Nothing of the history is known, so there is nothing to explain.")
+    known = known[-live.ranker.max_len :]
+    seen = torch.as_tensor(np.unique(known))
+    rows = _with_each_left_out(known)
+    scores = _scores(live.ranker, rows)  # [1 + H, I + 1]
+    own = scores[:, row].clone()
+    scores[:, seen] = float("-inf")
+    scores[:, ~live.present] = float("-inf")
+    ranks = (scores > own[:, None]).sum(dim=1) + 1
+    return Explanation(
+        item_id=item,
+        score=float(own[0]),
+        rank=int(ranks[0]),
+        shares=_shares(live, known, row),
+        clicks=_clicks(live, known, own, ranks),
+        nearest=_nearest(live, known, row),
+    )
+
+
+def _with_each_left_out(known: np.ndarray) -> Tensor:
+    """Returns ``[1 + H, T]``: the history, then without each of its latest items."""
+    histories = [known]
+    for place in range(max(0, len(known) - MOST_CLICKS), len(known)):
+        histories.append(np.delete(known, place))
+    lengths = np.array([len(one) for one in histories], dtype=np.int64)
+    flat = np.concatenate(histories).astype(np.int32)
+    return torch.as_tensor(gather_padded(flat, np.cumsum(lengths) - lengths, lengths))
+
+
+def _scores(ranker: Ranker, rows: Tensor) -> Tensor:
+    """Returns ``[B, I + 1]`` scores; padding has none."""
+    scores = ranker.score(ranker.encode(rows.to(ranker.device)), 1, ranker.n_items + 1).cpu()
+    return F.pad(scores, (1, 0), value=float("-inf"))
+
+
+def _clicks(live: Live, known: np.ndarray, own: Tensor, ranks: Tensor) -> tuple[Click, ...]:
+    latest = known[max(0, len(known) - MOST_CLICKS) :]
+    if len(known) == 1:
+        return ()  # without it there is no history
+    clicks = [
+        Click(
+            item_id=live.names[item],
+            title=live.titles[item],
+            added=float(own[0] - own[place]),
+            rank_without=int(ranks[place]),
+        )
+        for place, item in enumerate(latest.tolist(), start=1)
+    ]
+    return tuple(sorted(clicks, key=lambda one: -one.added))
+
+
+def _shares(live: Live, known: np.ndarray, row: int) -> Shares | None:
+    model, n_trained = live.run.model, live.run.info["shape"]["n_items"]
+    if not isinstance(model, Multimodal) or set(model.modalities) != {"text", "image"}:
+        return None
+    trained = known[known <= n_trained]
+    if row > n_trained or row in live.changed or not len(trained):
+        return None
+    history = torch.as_tensor(trained)[None]
+    whole, text, image, rest = (_view_score(view, history, row) for view in _views(live))
+    return Shares(
+        text=((whole - image) + (text - rest)) / 2,
+        image=((whole - text) + (image - rest)) / 2,
+        rest=rest,
+    )
+
+
+def _view_score(view: Ranker, history: Tensor, row: int) -> float:
+    return float(view.score(view.encode(history.to(view.device)), row, row + 1))
+
+
+def _views(live: Live) -> tuple[Ranker, ...]:
+    """Returns the model as it reads both, words alone, pictures alone, neither; made once."""
+    if not live.views:
+        model, n_trained = live.run.model, live.run.info["shape"]["n_items"]
+        absent = ContentChange.absent(n_trained)
+        assert isinstance(model, Multimodal)  # noqa: S101 - asked before
+        changes: tuple[dict[str, ContentChange], ...] = (
+            {},
+            {"image": absent},
+            {"text": absent},
+            {"text": absent, "image": absent},
+        )
+        live.views.append(tuple(model.ranker_with(one) for one in changes))
+    return live.views[0]
+
+
+def _nearest(live: Live, known: np.ndarray, row: int) -> dict[str, Near]:
+    content = live.run.model.known_content()
+    found: dict[str, Near] = {}
+    for modality, one in (content or {}).items():
+        there = one.present & (torch.arange(len(one.present)) > 0)
+        others = [item for item in dict.fromkeys(known.tolist()) if item != row]
+        others = [item for item in others if item < len(there) and bool(there[item])]
+        if row >= len(there) or not bool(there[row]) or not others:
+            continue
+        mean, spread = _moments(live, modality, one.vectors[there])
+        rows = F.normalize((one.vectors[[row, *others]].float() - mean) / spread, dim=1)
+        cosines = rows[1:] @ rows[0]
+        best = int(cosines.argmax())
+        item = others[best]
+        found[modality] = Near(live.names[item], live.titles[item], float(cosines[best]))
+    return found
+
+
+def _moments(live: Live, modality: str, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns mean and spread ``[W]`` of the frozen vectors; found once."""
+    if modality not in live.moments:
+        vectors = vectors.float()
+        spread = vectors.std(dim=0, unbiased=False).clamp_min(1e-6)
+        live.moments[modality] = (vectors.mean(dim=0), spread)
+    return live.moments[modality]
