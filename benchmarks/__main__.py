@@ -12,6 +12,7 @@ from pathlib import Path
 
 SCRIPTS = (
     "evaluation",
+    "indexes",
     "loading",
     "preparing",
     "training_step",

@@ -47,11 +47,13 @@ class VectorTable:
         return InnerProduct(self.keys, as_they_are)
 
 
-def grouped_keys(n_items: int = N_ITEMS, width: int = WIDTH, seed: int = 0) -> Tensor:
+def grouped_keys(
+    n_items: int = N_ITEMS, width: int = WIDTH, seed: int = 0, groups: int = 50
+) -> Tensor:
     """Returns ``[I + 1, W]`` keys that lie in groups and differ in length, as learned ones do."""
     drawn = torch.Generator().manual_seed(seed)
-    centres = torch.randn(50, width, generator=drawn)
-    group = torch.randint(50, (n_items + 1,), generator=drawn)
+    centres = torch.randn(groups, width, generator=drawn)
+    group = torch.randint(groups, (n_items + 1,), generator=drawn)
     keys = centres[group] + 0.7 * torch.randn(n_items + 1, width, generator=drawn)
     keys *= 0.5 + torch.rand(n_items + 1, 1, generator=drawn)
     keys[0] = 0.0
@@ -60,7 +62,7 @@ def grouped_keys(n_items: int = N_ITEMS, width: int = WIDTH, seed: int = 0) -> T
 
 def sorted_best(keys: Tensor, queries: Tensor, k: int, limits: Limits) -> Found:
     """Returns the best items by sorting everything, one query at a time: the plain oracle."""
-    items, scores = torch.zeros(len(queries), k, dtype=torch.int64), torch.full((0,), 0.0)
+    items = torch.zeros(len(queries), k, dtype=torch.int64)
     scores = torch.full((len(queries), k), float("-inf"))
     for row, query in enumerate(queries):
         hidden = set() if limits.excluded is None else set(limits.excluded[row].tolist())
