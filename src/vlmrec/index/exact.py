@@ -74,7 +74,7 @@ def search_among(
         scores = (queries @ inner.keys[items].T).float()  # [B, C]
         items = items.expand(len(queries), -1)
     else:
-        scores = torch.bmm(inner.keys[items], queries[:, :, None])[:, :, 0].float()
+        scores = (inner.keys[items] * queries[:, None]).sum(dim=2).float()
     require_rankable(scores)
     items, scores = items.cpu(), scores.cpu()
     scores.masked_fill_(limits.hides(items), float("-inf"))
