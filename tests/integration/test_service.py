@@ -303,6 +303,19 @@ def test_what_was_changed_is_there_after_a_restart(start, tmp_path):
     assert "i05" not in expected
 
 
+def test_a_removed_item_goes_on_to_count_in_histories(start):
+    client, _ = start()
+    put(client, "n1", {"title": "thing aaa", "genre": "new"})
+    client.post("/events", json={"events": [{"user_id": "ann", "item_id": "n1"}]})
+    before = ask(client, user_id="ann", k=9)
+    client.delete("/items/n1")
+    assert ask(client, user_id="ann", k=9) == before
+    again, _ = start()
+    assert ask(again, user_id="ann", k=9) == before
+    assert "n1" not in ask(again, history=["i03"], k=500)
+    assert not again.get("/items/n1").json()["recommendable"]
+
+
 def test_two_servers_on_one_database_follow_each_other(start):
     one, _ = start()
     other, service = start()

@@ -34,7 +34,9 @@ def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
         DataError: A field is not one of the catalogue, or an item has nothing to read.
         ConfigError: The model cannot take items in or change them.
     """
-    given = [one for one in items if not one.removed]
+    new = [one for one in items if one.item_id not in live.rows and not _is_empty(one)]
+    known = [one for one in items if one.item_id in live.rows and not one.removed]
+    given = [*new, *known]
     for one in given:
         check_fields(live, one.fields)
     files = {
@@ -42,8 +44,6 @@ def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
         for one in given
         if one.picture is not None
     }
-    new = [one for one in given if one.item_id not in live.rows]
-    known = [one for one in given if one.item_id in live.rows]
     run = live.run
     if new:
         run = add_items(run, _frame(live, new, files), folder)
@@ -56,7 +56,8 @@ def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
         index = live.built.over(ranker, torch.tensor(sorted(changed), dtype=torch.int64))
     renewed = {one.item_id for one in known}
     pictures = {name: path for name, path in live.pictures.items() if name not in renewed}
-    present = torch.cat([live.present, torch.ones(len(new), dtype=torch.bool)])
+    fresh = torch.tensor([not one.removed for one in new], dtype=torch.bool)
+    present = torch.cat([live.present, fresh])
     for one in items:
         if one.item_id in live.rows:
             present[live.rows[one.item_id]] = not one.removed
@@ -71,6 +72,11 @@ def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
         changed=frozenset(changed),
         _masks={},
     )
+
+
+def _is_empty(item: StoredItem) -> bool:
+    """Returns whether nothing is known of an item but that it was removed."""
+    return item.removed and not item.fields and item.picture is None
 
 
 def check_fields(live: Live, fields: Mapping[str, Any]) -> None:

@@ -126,12 +126,15 @@ class Service:
     def remove_item(self, name: str) -> int:
         """Takes an item out of all lists; returns the number of the change.
 
+        What it is stays known: in histories it goes on to count.
+
         Raises:
             DataError: There is no such item.
         """
         if name not in self._live.rows:
             raise DataError(f"There is no item '{name}'.")
-        return self.put_item(StoredItem(name, removed=True))
+        stored = self.store.items([name]).get(name, StoredItem(name))
+        return self.put_item(replace(stored, removed=True))
 
     def swap(self, name: str) -> str:
         """Serves another run on all servers of the database; returns its identity.
