@@ -20,7 +20,7 @@ from vlmrec.serve.guard import role_for
 from vlmrec.serve.keys import Keys, new_key
 from vlmrec.serve.logs import JsonLines
 from vlmrec.serve.options import ServeOptions
-from vlmrec.serve.pictures import checked_picture, kept_picture
+from vlmrec.serve.pictures import FORMATS, check_picture, kept_picture
 from vlmrec.serve.rate import RateLimit
 from vlmrec.serve.running import require_safe
 
@@ -86,7 +86,7 @@ def test_other_machines_are_not_served_without_keys(host):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.5"])
 def test_this_machine_is(host):
-    require_safe(ServeOptions(host=host))
+    assert require_safe(ServeOptions(host=host)) is None
 
 
 def test_rates_refill_evenly_and_callers_do_not_share():
@@ -169,11 +169,13 @@ def picture_bytes(kind="JPEG", size=(40, 30)):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
 def test_pictures_are_taken_and_kept_under_their_bytes(kind, tmp_path):
     data = picture_bytes(kind)
-    ending = checked_picture(data, 10_000)
-    path = kept_picture(data, ending, tmp_path)
-    assert path == kept_picture(data, ending, tmp_path)
+    check_picture(data, 10_000)
+    path = kept_picture(data, tmp_path)
+    assert path == kept_picture(data, tmp_path)
     assert path.read_bytes() == data
-    assert path.suffix == ending
+    with Image.open(path) as picture:
+        assert picture.format == kind
+    assert path.suffix == FORMATS[kind]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ def test_pictures_are_taken_and_kept_under_their_bytes(kind, tmp_path):
 def test_pictures_that_are_refused(data, told):
     start = time.perf_counter()
     with pytest.raises(DataError, match=told):
-        checked_picture(data, 10_000)
+        check_picture(data, 10_000)
     assert time.perf_counter() - start < 1  # nothing was unpacked
 
 

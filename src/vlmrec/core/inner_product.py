@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+from vlmrec.core.protocols import Ranker
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,3 +35,12 @@ class InnerProduct:
 def as_they_are(encoded: Tensor) -> Tensor:
     """Returns the queries ``[B, W]`` of a ranker that compares them with keys unchanged."""
     return encoded
+
+
+@runtime_checkable
+class KeyedRanker(Ranker, Protocol):
+    """A ranker whose scores may be inner products, so that an index can find its best items."""
+
+    def inner_product(self) -> InnerProduct | None:
+        """Returns keys and queries, None where scores are more than their inner product."""
+        ...

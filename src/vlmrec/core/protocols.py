@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from vlmrec.core.content_change import ContentChange
-from vlmrec.core.inner_product import InnerProduct
 
 
 @dataclass(frozen=True)
@@ -164,15 +163,6 @@ class VectorRanker(Ranker, Protocol):
     @property
     def item_vectors(self) -> Tensor:
         """``[I + 1, D] float32`` vectors in scoring space; row 0 is padding."""
-        ...
-
-
-@runtime_checkable
-class KeyedRanker(Ranker, Protocol):
-    """A ranker whose scores may be inner products, so that an index can find its best items."""
-
-    def inner_product(self) -> InnerProduct | None:
-        """Returns keys and queries, None where scores are more than their inner product."""
         ...
 
 

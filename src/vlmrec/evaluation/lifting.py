@@ -10,15 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vlmrec.core.inner_product import InnerProduct
-from vlmrec.core.protocols import KeyedRanker, PersonalRanker, Ranker
+from vlmrec.core.inner_product import InnerProduct, KeyedRanker
+from vlmrec.core.protocols import PersonalRanker, Ranker
 
 LIST_LENGTH = 10
 _SCORES_AT_A_TIME = 1 << 22
 
 
 class LiftedRanker:
-    """Adds an offset to the scores of new items; satisfies `vlmrec.core.protocols.KeyedRanker`.
+    """Adds an offset to the scores of new items; satisfies `vlmrec.core.inner_product.KeyedRanker`.
 
     Args:
         ranker: What scores.

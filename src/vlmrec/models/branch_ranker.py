@@ -17,7 +17,7 @@ _LOWEST = -1.0
 class BranchRanker:
     """A frozen view of a two-branch model; satisfies `vlmrec.core.protocols.VectorRanker`.
 
-    It may be indexed, see `vlmrec.core.protocols.KeyedRanker`.
+    It may be indexed, see `vlmrec.core.inner_product.KeyedRanker`.
 
     Args:
         reader: Reads histories.

@@ -14,7 +14,7 @@ _LOWEST = -1.0
 class MeanRanker:
     """Ranks by cosine to the mean of a history; satisfies `vlmrec.core.protocols.VectorRanker`.
 
-    Its scores are inner products, see `vlmrec.core.protocols.KeyedRanker`.
+    Its scores are inner products, see `vlmrec.core.inner_product.KeyedRanker`.
 
     Vectors of language models share a large common part, so their mean is taken out first.
 

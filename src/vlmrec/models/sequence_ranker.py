@@ -23,7 +23,7 @@ class _Scoring(Protocol):
 class TableRanker(ABC):
     """Ranks with item vectors computed once; satisfies `vlmrec.core.protocols.VectorRanker`.
 
-    Its scores are inner products, see `vlmrec.core.protocols.KeyedRanker`.
+    Its scores are inner products, see `vlmrec.core.inner_product.KeyedRanker`.
 
     Args:
         model: What makes queries of histories.

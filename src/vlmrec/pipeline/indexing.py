@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from vlmrec.core.errors import ArtifactError, ConfigError
-from vlmrec.core.inner_product import InnerProduct
-from vlmrec.core.protocols import KeyedRanker, Ranker
+from vlmrec.core.inner_product import InnerProduct, KeyedRanker
+from vlmrec.core.protocols import Ranker
 from vlmrec.core.random import Streams
 from vlmrec.index.approximate import ApproximateIndex
 from vlmrec.index.choosing import Choice, IndexOptions, bytes_of, choose
@@ -89,7 +89,7 @@ def build_index(
     else:
         faiss = FaissOptions(kind=choice.kind)
         backend = FaissBackend.build(inner.keys, faiss)
-        queries = ranker.encode(example_histories(run))
+        queries = ranker.encode(example_histories(run).to(ranker.device))
         backend, recall = searched_long_enough(
             inner, backend, ExactIndex(ranker), queries, options.recall
         )

@@ -105,16 +105,23 @@ def answer_all(live: Live, asks: Sequence[Ask]) -> list[Answer | Exception]:
     Histories are encoded together, and asks with the same limits searched for together.
     """
     prepared = [_prepared(live, one) for one in asks]
-    answers: list[Answer | Exception] = [
-        one if isinstance(one, Exception) else _popular(live, one) for one in prepared
-    ]
-    there = [
-        (row, one)
-        for row, one in enumerate(prepared)
-        if not isinstance(one, Exception) and len(one.known)
-    ]
-    if not there:
-        return answers
+    answers: dict[int, Answer | Exception] = {}
+    there: list[tuple[int, _Prepared]] = []
+    for row, one in enumerate(prepared):
+        if isinstance(one, Exception):
+            answers[row] = one
+        elif len(one.known):
+            there.append((row, one))
+        else:
+            answers[row] = _popular(live, one)
+    if there:
+        answers |= _taste(live, there)
+    return [answers[row] for row in range(len(asks))]
+
+
+def _taste(live: Live, there: Sequence[tuple[int, _Prepared]]) -> dict[int, Answer]:
+    """Returns the answers to asks, by their number, of whose histories something is known."""
+    answers: dict[int, Answer] = {}
     queries = live.ranker.encode(_padded(live, [one for _, one in there]))
     groups: dict[tuple[object, ...], list[int]] = {}
     for place, (_, one) in enumerate(there):

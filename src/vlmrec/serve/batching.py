@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from queue import Empty, Queue
+from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
@@ -45,9 +45,10 @@ class Batcher(Generic[Asked, Answered]):
             OverloadedError: Too many wait already.
         """
         future: Future[Answered] = Future()
-        if self._waiting.qsize() >= _LONGEST_QUEUE:
-            raise OverloadedError
-        self._waiting.put((asked, future))
+        try:
+            self._waiting.put_nowait((asked, future))
+        except Full:
+            raise OverloadedError from None
         return future
 
     def close(self) -> None:

@@ -14,12 +14,10 @@ from vlmrec.core.errors import DataError, nearest
 from vlmrec.pipeline.adding import add_items
 from vlmrec.pipeline.changing import change_items
 from vlmrec.serve.live import Live
-from vlmrec.serve.pictures import checked_picture, kept_picture
+from vlmrec.serve.pictures import kept_picture
 from vlmrec.serve.store.records import StoredItem
 
 IMAGE = "image"
-_MOST_PIXELS = 1 << 40
-"""Pictures were looked at when they came."""
 
 
 def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
@@ -34,15 +32,13 @@ def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
         DataError: A field is not one of the catalogue, or an item has nothing to read.
         ConfigError: The model cannot take items in or change them.
     """
-    new = [one for one in items if one.item_id not in live.rows and not _is_empty(one)]
-    known = [one for one in items if one.item_id in live.rows and not one.removed]
-    given = [*new, *known]
+    given = [one for one in items if not _is_empty(one)]
+    new = [one for one in given if one.item_id not in live.rows]
+    known = [one for one in given if one.item_id in live.rows]
     for one in given:
         check_fields(live, one.fields)
     files = {
-        one.item_id: kept_picture(one.picture, checked_picture(one.picture, _MOST_PIXELS), folder)
-        for one in given
-        if one.picture is not None
+        one.item_id: kept_picture(one.picture, folder) for one in given if one.picture is not None
     }
     run = live.run
     if new:

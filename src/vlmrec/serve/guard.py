@@ -16,7 +16,7 @@ from vlmrec.serve.service import Service
 _log = logging.getLogger("vlmrec.serve.requests")
 _OPEN = frozenset({"/health", "/ready"})
 """Paths that need no key: whoever watches the process asks these."""
-_PICTURES = 1 << 20
+_FIELDS = 1 << 20
 """Room for the fields beside a picture."""
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -74,17 +74,17 @@ class Guard:
         """Returns status and reason where a request is not let through."""
         headers = Headers(scope=scope)
         caller = self._keys.caller(_key_in(headers))
+        client = scope.get("client")
+        who = caller.name if caller is not None and caller.name else client[0] if client else ""
+        wait = self._rate.wait(who)  # whoever guesses keys is slowed down as well
+        if wait:
+            return 429, f"Too many requests: try again in {wait:.0f} s."
         if scope["path"] not in _OPEN:
             if caller is None:
                 return 401, "A key is needed: send it as 'Authorization: Bearer KEY'."
             role = role_for(scope["method"], scope["path"])
             if not caller.may(role):
                 return 403, f"This key may not do that: it needs the role '{role}'."
-        client = scope.get("client")
-        who = caller.name if caller is not None and caller.name else client[0] if client else ""
-        wait = self._rate.wait(who)
-        if wait:
-            return 429, f"Too many requests: try again in {wait:.0f} s."
         length = headers.get("content-length", "0")
         if not length.isdecimal():
             return 400, "The length of the body is no number."
@@ -96,7 +96,7 @@ class Guard:
     def _most(self, scope: Scope) -> int:
         options = self._service.options
         if scope["path"].startswith("/items/") and scope["method"] == "PUT":
-            return options.picture_bytes + _PICTURES
+            return options.picture_bytes + _FIELDS
         return options.body_bytes
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:

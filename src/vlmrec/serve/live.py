@@ -98,12 +98,13 @@ class Live:
         Raises:
             ConfigError: The filter cannot be read.
         """
-        if expression not in self._masks:
-            allowed = np.concatenate([[False], allowed_by(expression, self.table)])
-            while len(self._masks) >= _MASKS:
-                self._masks.pop(next(iter(self._masks)), None)
-            self._masks[expression] = torch.as_tensor(allowed)
-        return self._masks[expression]
+        mask = self._masks.get(expression)
+        if mask is None:
+            mask = torch.as_tensor(np.concatenate([[False], allowed_by(expression, self.table)]))
+            for oldest in list(self._masks)[: max(0, len(self._masks) - _MASKS + 1)]:
+                self._masks.pop(oldest, None)  # another thread may have been here
+            self._masks[expression] = mask
+        return mask
 
     def allowed(
         self, expression: str | None, allow: Sequence[str] | None, deny: Sequence[str]

@@ -14,8 +14,8 @@ FORMATS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
 """Kinds of pictures that are taken, and how their files end."""
 
 
-def checked_picture(data: bytes, most_pixels: int) -> str:
-    """Returns how the file of a picture ends.
+def check_picture(data: bytes, most_pixels: int) -> None:
+    """Refuses what is no picture, or one that is not taken.
 
     Its size is read from its head, so that a small file that unpacks to gigabytes is refused
     before it does. Then it is unpacked once: half a picture is refused too.
@@ -29,7 +29,6 @@ def checked_picture(data: bytes, most_pixels: int) -> str:
             warnings.simplefilter("ignore")  # its own limit warns; ours refuses
             with Image.open(io.BytesIO(data), formats=list(FORMATS)) as picture:
                 width, height = picture.size
-                kind = str(picture.format)
                 if width * height <= most_pixels:
                     picture.load()
     except Image.DecompressionBombError:
@@ -40,11 +39,15 @@ def checked_picture(data: bytes, most_pixels: int) -> str:
         raise DataError("The picture is damaged or cut off.", "Send the whole file.") from None
     if width * height > most_pixels:
         raise _too_large(f"{width * height:,}", most_pixels)
-    return FORMATS[kind]
 
 
-def kept_picture(data: bytes, ending: str, folder: Path) -> Path:
-    """Returns the file in which a picture is, under a name made of its bytes alone."""
+def kept_picture(data: bytes, folder: Path) -> Path:
+    """Returns the file in which a picture is, under a name made of its bytes alone.
+
+    The picture was checked when it came; here its head alone is read.
+    """
+    with Image.open(io.BytesIO(data), formats=list(FORMATS)) as picture:
+        ending = FORMATS[str(picture.format)]
     path = folder / f"{hashlib.sha256(data).hexdigest()}{ending}"
     if not path.is_file():
         with atomic_file(path) as temporary:

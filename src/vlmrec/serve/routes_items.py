@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse, Response
 from starlette.exceptions import HTTPException
 
 from vlmrec.core.errors import DataError
-from vlmrec.serve.pictures import checked_picture
+from vlmrec.serve.pictures import check_picture
 from vlmrec.serve.schemas import ChangeAnswer, Identifier, ItemOut
 from vlmrec.serve.service import Service
 from vlmrec.serve.store.records import StoredItem
@@ -94,5 +94,5 @@ def _given(service: Service, item_id: str, fields: str, picture: bytes | None) -
             raise HTTPException(
                 413, f"The picture is too large: at most {service.options.picture_bytes:,} bytes."
             )
-        checked_picture(picture, service.options.picture_pixels)
+        check_picture(picture, service.options.picture_pixels)
     return StoredItem(item_id, found, picture)

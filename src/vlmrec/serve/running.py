@@ -75,7 +75,7 @@ def store_history(store: Store, dataset: Dataset) -> int:
         for place in range(int(log.offsets[user]), int(log.offsets[user + 1])):
             item, time = sold[int(log.items[place]) - 1], int(log.timestamps[place])
             number = f"{dataset.fingerprint}:{place}"
-            events.append(Event(names[user], item, max(time, 0), "interaction", number))
+            events.append(Event(names[user], item, time, "interaction", number))
         if len(events) >= _EVENTS_AT_A_TIME:
             stored, events = stored + store.add_events(events), []
     return stored + store.add_events(events)

@@ -5,21 +5,21 @@ a swap or a change drops nothing. Changes are made one after the other, are in t
 before they are acknowledged, and are seen by the next request.
 """
 
-import json
+import contextlib
 import logging
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from queue import Empty, Queue
+from queue import Empty, Full, Queue
 
 from vlmrec.core.errors import ArtifactError, ConfigError, DataError, VlmrecError
 from vlmrec.serve.asking import Answer, Ask, answer_all
 from vlmrec.serve.batching import Batcher
 from vlmrec.serve.changing import with_changes
+from vlmrec.serve.clock import now
 from vlmrec.serve.live import Live
 from vlmrec.serve.measuring import Measures
 from vlmrec.serve.options import ServeOptions
@@ -104,9 +104,9 @@ class Service:
     def note_shown(self, answer: Answer, user: str | None) -> None:
         """Remembers a list, to be written in the background; dropped where too many wait."""
         items = tuple(one.item_id for one in answer.items)
-        shown = Shown(answer.recommendation_id, user, items, answer.run, int(time.time()))
-        if self._unwritten.qsize() < _MOST_UNWRITTEN:
-            self._unwritten.put(shown)
+        shown = Shown(answer.recommendation_id, user, items, answer.run, now())
+        with contextlib.suppress(Full):
+            self._unwritten.put_nowait(shown)
 
     def put_item(self, item: StoredItem) -> int:
         """Adds or changes an item; returns the number of the change.
@@ -234,4 +234,4 @@ class Service:
             try:
                 work()
             except Exception as error:  # noqa: BLE001 - it is tried again, the thread goes on
-                _log.warning("%s: %s", work.__name__.strip("_"), json.dumps(str(error)))
+                _log.warning("%s: %s", work.__name__.strip("_"), error)

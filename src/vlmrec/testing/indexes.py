@@ -17,7 +17,7 @@ _QUERIES = 40
 
 
 class VectorTable:
-    """A ranker over given keys; satisfies `vlmrec.core.protocols.KeyedRanker`.
+    """A ranker over given keys; satisfies `vlmrec.core.inner_product.KeyedRanker`.
 
     Args:
         keys: ``[I + 1, W]``.

@@ -14,11 +14,7 @@ import torch
 
 from vlmrec.core.columns import ITEM_ID, RANK, SCORE, USER_ID
 from vlmrec.core.errors import ConfigError, DataError
-from vlmrec.core.protocols import (
-    PersonalRanker,
-    Trainable,
-    VectorRanker,
-)
+from vlmrec.core.protocols import PersonalRanker, Trainable, VectorRanker
 from vlmrec.data.dataset import Dataset
 from vlmrec.data.splits import Split
 from vlmrec.evaluation.ranking import rank_targets

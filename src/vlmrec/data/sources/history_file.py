@@ -6,7 +6,8 @@ import polars as pl
 
 from vlmrec.core.columns import ITEM_ID, TIMESTAMP, USER_ID
 from vlmrec.core.errors import DataError
-from vlmrec.data.sources.columns_guess import find_column, missing_column
+from vlmrec.data.sources.columns_guess import ColumnNames, find_column, missing_column
+from vlmrec.data.sources.log_columns import read_log_table
 from vlmrec.data.sources.reading import Reader
 from vlmrec.data.sources.scratch import scratch_folder
 
@@ -22,7 +23,7 @@ def read_histories(path: Path) -> pl.DataFrame:
             is one, a time; else in the order of the rows), or a row a person with `HISTORY`.
 
     Raises:
-        DataError: It cannot be read, or lacks a column.
+        DataError: It cannot be read, lacks a column, or a row has no readable time.
     """
     with scratch_folder() as scratch:
         table = Reader(scratch, frozenset({HISTORY})).open(path)
@@ -33,19 +34,16 @@ def read_histories(path: Path) -> pl.DataFrame:
         if HISTORY in columns:
             frame = table.read(pl.col(user).alias(USER_ID), pl.col(HISTORY))
             return _one_row_each(frame.drop_nulls(USER_ID))
-        item, time = find_column(ITEM_ID, columns), find_column(TIMESTAMP, columns)
-        if item is None:
-            raise missing_column(ITEM_ID, columns, path.name)
-        wanted = [pl.col(user).alias(USER_ID), pl.col(item).alias(ITEM_ID)]
-        wanted += [] if time is None else [pl.col(time).alias(TIMESTAMP)]
-        frame = table.read(*wanted).drop_nulls([USER_ID, ITEM_ID])
-    if TIMESTAMP in frame.columns:
-        if frame.schema[TIMESTAMP] == pl.String:
-            numbers = frame[TIMESTAMP].cast(pl.Float64, strict=False)
-            frame = frame if numbers.null_count() else frame.with_columns(numbers)
-        frame = frame.sort(TIMESTAMP, maintain_order=True)
-    texts = frame.select(pl.col(USER_ID, ITEM_ID).cast(pl.String))
-    return texts.group_by(USER_ID, maintain_order=True).agg(pl.col(ITEM_ID).alias(HISTORY))
+        if find_column(TIMESTAMP, columns) is not None:
+            frame = read_log_table(table, ColumnNames(), drop_invalid=False).frame
+            frame = frame.sort(TIMESTAMP, maintain_order=True)
+        else:
+            item = find_column(ITEM_ID, columns)
+            if item is None:
+                raise missing_column(ITEM_ID, columns, path.name)
+            frame = table.read(pl.col(user).alias(USER_ID), pl.col(item).alias(ITEM_ID))
+            frame = frame.select(pl.col(USER_ID, ITEM_ID).cast(pl.String)).drop_nulls()
+    return frame.group_by(USER_ID, maintain_order=True).agg(pl.col(ITEM_ID).alias(HISTORY))
 
 
 def _one_row_each(frame: pl.DataFrame) -> pl.DataFrame:
