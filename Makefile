@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test unit lint type fmt docs bench clean
+.PHONY: setup demo serve test unit lint type fmt docs bench clean
 
 setup: $(STAMP)
 
@@ -17,6 +17,11 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/vlmrec demo --out demo-shop --overwrite
+
+# What the demo made, at http://127.0.0.1:8000
+serve: $(STAMP)
+	$(BIN)/vlmrec serve demo-shop/runs/content-both --data demo-shop/dataset --with-history \
+		--runs demo-shop/runs --database sqlite:///demo-shop/served.db
 
 # One thread a worker: workers that each take all cores wait for one another.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto

@@ -154,7 +154,6 @@ def test_what_is_said_to_be_planned_is_not_there():
     homes = {
         "export to ONNX": "vlmrec.pipeline.onnx",
         "a vector database as index": "vlmrec.index.qdrant",
-        "a page to look at": "vlmrec.serve.page",
     }
     assert planned == set(homes)
     assert not [name for name, home in homes.items() if find_spec(home) is not None]

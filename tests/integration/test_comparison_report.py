@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from tests.chromium import PROGRAM, chromium
+from tests.chromium import PROGRAM, browser
 from tests.pictured import pictured_dataset
 from tests.unit.test_report import Page
 
@@ -225,20 +225,23 @@ def test_a_browser_shows_it_whole_on_a_desk_and_on_a_phone(table, tmp_path):
     table.report(tmp_path)
     path = tmp_path / "report.html"
     papers = set()
-    with chromium(tmp_path / "profile") as browser:
+    with browser() as window:
         for width, dark in ((1280, False), (390, False), (390, True)):
-            browser.open(path, width=width, dark=dark)
-            assert browser.ask("document.documentElement.scrollWidth") == width
-            papers.add(browser.ask("getComputedStyle(document.body).backgroundColor"))
-            assert browser.ask(COLLIDING) == []
-            assert browser.ask(STICKING_OUT) == []
-        browser.picture(tmp_path / "page.png")
-        assert browser.ask("[...document.images].every(one => one.naturalWidth > 0)")
-        assert browser.ask("document.images.length") > 20
-        assert browser.complaints == []
-        assert set(browser.requests) == {path.resolve().as_uri()}
-        browser.open(crowded(tmp_path), width=1280)
-        assert (browser.ask(COLLIDING), browser.ask(STICKING_OUT)) == ([], [])
+            shown = window(width, dark=dark)
+            page = shown.page
+            page.goto(path.resolve().as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            papers.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+            assert page.evaluate(COLLIDING) == []
+            assert page.evaluate(STICKING_OUT) == []
+            assert page.evaluate(LOADED)
+            assert page.evaluate("document.images.length") > 20
+            assert shown.complaints == []
+            assert set(shown.requests) == {path.resolve().as_uri()}
+        page.screenshot(path=tmp_path / "page.png", full_page=True)
+        page = window(1280).page
+        page.goto(crowded(tmp_path).resolve().as_uri())
+        assert (page.evaluate(COLLIDING), page.evaluate(STICKING_OUT)) == ([], [])
     assert len(papers) == 2
     assert (tmp_path / "page.png").stat().st_size > 10_000
 
@@ -256,6 +259,10 @@ def crowded(folder):
     return path
 
 
+LOADED = """
+Promise.all([...document.images].map(one => { one.loading = "eager"; return one.decode(); }))
+  .then(() => [...document.images].every(one => one.naturalWidth > 0))
+"""
 COLLIDING = """
 [...document.querySelectorAll("svg.chart")].flatMap(chart => {
   const words = [...chart.querySelectorAll("text")].map(one => {

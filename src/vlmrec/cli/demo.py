@@ -18,7 +18,7 @@ def demo(
     from vlmrec.core.errors import DataError
     from vlmrec.core.files import refuse_existing
     from vlmrec.pipeline.branch_study import format_study
-    from vlmrec.pipeline.demo import is_demo, run_demo
+    from vlmrec.pipeline.demo import SERVED, is_demo, run_demo
     from vlmrec.pipeline.two_tastes import lesson
 
     def say(text: str) -> None:
@@ -39,3 +39,7 @@ def demo(
     typer.echo(lesson(made.tastes))
     typer.echo(f"Report: {made.report}  ({time.monotonic() - started:.0f} s)")
     typer.echo(f"Go on with: vlmrec recommend {made.example_run} --history P0001,P0002")
+    typer.echo(
+        f"or look at it: vlmrec serve {made.example_run} --data {out / 'dataset'} --with-history "
+        f"--runs {out / 'runs'} --database sqlite:///{out / SERVED}"
+    )

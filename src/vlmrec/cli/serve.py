@@ -60,7 +60,11 @@ def serve(
     if with_history and dataset is not None:
         stored = store_history(service.store, dataset)
         typer.echo(f"{stored:,} interactions were stored as events.", err=True)
-    typer.echo(f"Serving '{run}' at http://{options.host}:{options.port} (see /docs).", err=True)
+    typer.echo(
+        f"Serving '{run}': look at it at http://{options.host}:{options.port}/ ; programs find "
+        "the routes in /openapi.json.",
+        err=True,
+    )
     listen(app, options)
 
 

@@ -49,6 +49,8 @@ _NOTES = {
     "content: both": "sees words and pictures",
 }
 _TASTES = "two-tastes"
+SERVED = "served.db"
+"""Database of whoever serves the demo; SQLite writes files beside it that begin like it."""
 _LOSSES = (IMAGE_ALONE, PLAIN, WEAK_PENALISED)
 _EPOCHS = 8  # enough for the table to show what it is about; the recipe has more
 _SLICE_AT_LEAST = 30
@@ -112,7 +114,8 @@ def run_demo(folder: Path, *, seed: int, say: Callable[[str], None]) -> Demo:
 def is_demo(folder: Path) -> bool:
     """Returns whether a folder holds an earlier demo, finished or not, and nothing else."""
     ours = {"raw", "dataset", "runs", _TASTES, "report.html"}
-    return (folder / "raw").is_dir() and {path.name for path in folder.iterdir()} <= ours
+    others = {path.name for path in folder.iterdir()} - ours
+    return (folder / "raw").is_dir() and all(name.startswith(SERVED) for name in others)
 
 
 def _report(

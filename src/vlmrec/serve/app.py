@@ -16,9 +16,11 @@ from vlmrec.core.errors import ArtifactError, VlmrecError
 from vlmrec.serve.batching import OverloadedError
 from vlmrec.serve.guard import Guard
 from vlmrec.serve.keys import Keys
+from vlmrec.serve.routes_browsing import browsing_router
 from vlmrec.serve.routes_events import events_router
 from vlmrec.serve.routes_items import items_router
 from vlmrec.serve.routes_lists import lists_router
+from vlmrec.serve.routes_page import add_page
 from vlmrec.serve.routes_service import service_router
 from vlmrec.serve.schemas import Problem
 from vlmrec.serve.service import Service
@@ -64,9 +66,11 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
         lists_router(service),
         events_router(service),
         items_router(service),
+        browsing_router(service),
         service_router(service),
     ):
         app.include_router(router)
+    add_page(app)
     _answer_errors(app)
     app.add_middleware(Guard, service=service, keys=keys or Keys({}))
     return app

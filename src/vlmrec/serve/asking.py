@@ -55,6 +55,7 @@ class Listed:
     title: str | None
     score: float
     rank: int
+    has_picture: bool
     promoted: bool = False
 
 
@@ -192,6 +193,7 @@ def _listed(
             title=live.titles[item],
             score=score,
             rank=rank,
+            has_picture=live.names[item] in live.pictures,
             promoted=one.promoted is not None and bool(one.promoted[item]),
         )
         for rank, (item, score) in enumerate(

@@ -66,7 +66,8 @@ def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
         pictures=pictures | files,
         present=present,
         changed=frozenset(changed),
-        _masks={},
+        alone={},
+        masks={},
     )
 
 

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlmrec.core.content_change import ContentChange
 from vlmrec.core.errors import DataError
-from vlmrec.core.protocols import Multimodal, Ranker
+from vlmrec.core.protocols import Ranker
 from vlmrec.data.sequences import gather_padded
 from vlmrec.serve.live import Live
+from vlmrec.serve.views import reads_both, views_of
 
 MOST_CLICKS = 50
 """Clicks that are left out one by one; the latest."""
@@ -162,14 +162,14 @@ def _clicks(live: Live, known: np.ndarray, own: Tensor, ranks: Tensor) -> tuple[
 
 
 def _shares(live: Live, known: np.ndarray, row: int) -> Shares | None:
-    model, n_trained = live.run.model, live.run.info["shape"]["n_items"]
-    if not isinstance(model, Multimodal) or set(model.modalities) != {"text", "image"}:
+    n_trained = live.run.info["shape"]["n_items"]
+    if not reads_both(live):
         return None
     trained = known[known <= n_trained]
     if row > n_trained or row in live.changed or not len(trained):
         return None
     history = torch.as_tensor(trained)[None]
-    whole, text, image, rest = (_view_score(view, history, row) for view in _views(live))
+    whole, text, image, rest = (_view_score(view, history, row) for view in views_of(live))
     return Shares(
         text=((whole - image) + (text - rest)) / 2,
         image=((whole - text) + (image - rest)) / 2,
@@ -179,22 +179,6 @@ def _shares(live: Live, known: np.ndarray, row: int) -> Shares | None:
 
 def _view_score(view: Ranker, history: Tensor, row: int) -> float:
     return float(view.score(view.encode(history.to(view.device)), row, row + 1))
-
-
-def _views(live: Live) -> tuple[Ranker, ...]:
-    """Returns the model as it reads both, words alone, pictures alone, neither; made once."""
-    if not live.views:
-        model, n_trained = live.run.model, live.run.info["shape"]["n_items"]
-        absent = ContentChange.absent(n_trained)
-        assert isinstance(model, Multimodal)  # noqa: S101 - asked before
-        changes: tuple[dict[str, ContentChange], ...] = (
-            {},
-            {"image": absent},
-            {"text": absent},
-            {"text": absent, "image": absent},
-        )
-        live.views.append(tuple(model.ranker_with(one) for one in changes))
-    return live.views[0]
 
 
 def _nearest(live: Live, known: np.ndarray, row: int) -> dict[str, Near]:

@@ -14,8 +14,10 @@ from vlmrec.serve.rate import RateLimit
 from vlmrec.serve.service import Service
 
 _log = logging.getLogger("vlmrec.serve.requests")
-_OPEN = frozenset({"/health", "/ready"})
-"""Paths that need no key: whoever watches the process asks these."""
+_OPEN = frozenset({"/health", "/ready", "/"})
+"""Paths that need no key: whoever watches the process asks these, and the page asks for one."""
+_PAGE = "/page/"
+_ASKS_ABOUT_PEOPLE = ("/events", "/users", "/reach", "/try")
 _FIELDS = 1 << 20
 """Room for the fields beside a picture."""
 _HEADERS = (
@@ -23,7 +25,14 @@ _HEADERS = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 )
+_PAGE_POLICY = (
+    b"content-security-policy",
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    b"img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+)
+"""The page takes everything from this service and nothing from anywhere else."""
 
 
 class _TooLargeError(Exception):
@@ -57,7 +66,9 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                extra = (*_HEADERS, (b"x-request-id", number.encode()))
+                extra = [*_HEADERS, (b"x-request-id", number.encode())]
+                if scope["path"] == "/" or scope["path"].startswith(_PAGE):
+                    extra.append(_PAGE_POLICY)
                 message["headers"] = [*message.get("headers", []), *extra]
             await send(message)
 
@@ -79,7 +90,7 @@ class Guard:
         wait = self._rate.wait(who)  # whoever guesses keys is slowed down as well
         if wait:
             return 429, f"Too many requests: try again in {wait:.0f} s."
-        if scope["path"] not in _OPEN:
+        if scope["path"] not in _OPEN and not scope["path"].startswith(_PAGE):
             if caller is None:
                 return 401, "A key is needed: send it as 'Authorization: Bearer KEY'."
             role = role_for(scope["method"], scope["path"])
@@ -95,7 +106,8 @@ class Guard:
 
     def _most(self, scope: Scope) -> int:
         options = self._service.options
-        if scope["path"].startswith("/items/") and scope["method"] == "PUT":
+        path, method = scope["path"], scope["method"]
+        if (path.startswith("/items/") and method == "PUT") or path == "/try":
             return options.picture_bytes + _FIELDS
         return options.body_bytes
 
@@ -143,9 +155,11 @@ class Guard:
 
 def role_for(method: str, path: str) -> Role:
     """Returns the role that a request needs."""
-    if path.startswith("/admin/") or path == "/metrics":
+    if path.startswith("/admin/") or path in ("/metrics", "/compare"):
         return "admin"
-    if path == "/events" or (path.startswith("/items/") and method not in ("GET", "HEAD")):
+    if path.startswith(_ASKS_ABOUT_PEOPLE) or (
+        path.startswith("/items/") and method not in ("GET", "HEAD")
+    ):
         return "write"
     return "read"
 

@@ -41,7 +41,9 @@ class Live:
         present: ``[I + 1] bool``: what may be recommended; items that were removed may not.
         changed: Internal ids of items that have other vectors than the index was built of.
         change: Number of the latest change in the database that is part of this.
-        views: What `vlmrec.serve.explaining` made of the model, once it was asked.
+        views: What `vlmrec.serve.views` made of the model, once it was asked.
+        alone: What is served by one modality alone, once asked.
+        masks: Which items the latest filters allow.
         moments: Mean and spread of frozen vectors by modality, once asked.
     """
 
@@ -57,7 +59,8 @@ class Live:
     change: int = 0
     views: list[tuple[Ranker, ...]] = field(default_factory=list)
     moments: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    _masks: dict[str, Tensor] = field(default_factory=dict)
+    alone: dict[str, "Live"] = field(default_factory=dict)
+    masks: dict[str, Tensor] = field(default_factory=dict)
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -86,6 +89,12 @@ class Live:
         counts = self.run.items["n_train"].to_numpy()
         return torch.as_tensor(np.concatenate([[0], counts]), dtype=torch.float32)
 
+    @property
+    def fields(self) -> list[str]:
+        """Attributes that items have, or that the model reads of them."""
+        read = [TITLE, *(self.run.info.get("text_fields") or []), *self.table.columns]
+        return [name for name in dict.fromkeys(read) if name not in (ITEM_ID, "image")]
+
     def known(self, items: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
         """Returns the internal ids of the items that are known, and the names of the others."""
         found = [self.rows.get(name, 0) for name in items]
@@ -98,12 +107,12 @@ class Live:
         Raises:
             ConfigError: The filter cannot be read.
         """
-        mask = self._masks.get(expression)
+        mask = self.masks.get(expression)
         if mask is None:
             mask = torch.as_tensor(np.concatenate([[False], allowed_by(expression, self.table)]))
-            for oldest in list(self._masks)[: max(0, len(self._masks) - _MASKS + 1)]:
-                self._masks.pop(oldest, None)  # another thread may have been here
-            self._masks[expression] = mask
+            for oldest in list(self.masks)[: max(0, len(self.masks) - _MASKS + 1)]:
+                self.masks.pop(oldest, None)  # another thread may have been here
+            self.masks[expression] = mask
         return mask
 
     def allowed(

@@ -1,4 +1,4 @@
-"""Routes that show, add, change and remove items."""
+"""Routes that show, add, change and remove items; ids may hold slashes."""
 
 import json
 from typing import Annotated, Any
@@ -22,7 +22,15 @@ def items_router(service: Service) -> APIRouter:
     """Returns the routes."""
     router = APIRouter(tags=["items"])
 
-    @router.get("/items/{item_id}")
+    @router.get("/items/{item_id:path}/picture", response_class=FileResponse)
+    async def get_picture(item_id: _Name) -> Response:
+        """The picture of an item."""
+        path = service.live.pictures.get(item_id)
+        if path is None or not path.is_file():
+            raise HTTPException(404, f"The item '{item_id}' has no picture.")
+        return FileResponse(path)
+
+    @router.get("/items/{item_id:path}")
     async def get_item(item_id: _Name) -> ItemOut:
         """An item as it is served now."""
         live, row = service.live, _row(service, item_id)
@@ -35,15 +43,7 @@ def items_router(service: Service) -> APIRouter:
             recommendable=bool(live.present[row]),
         )
 
-    @router.get("/items/{item_id}/picture", response_class=FileResponse)
-    async def get_picture(item_id: _Name) -> Response:
-        """The picture of an item."""
-        path = service.live.pictures.get(item_id)
-        if path is None or not path.is_file():
-            raise HTTPException(404, f"The item '{item_id}' has no picture.")
-        return FileResponse(path)
-
-    @router.put("/items/{item_id}")
+    @router.put("/items/{item_id:path}")
     async def put_item(
         item_id: _Name,
         fields: Annotated[str, Form(description="JSON object: title, description, ...")] = "{}",
@@ -55,11 +55,11 @@ def items_router(service: Service) -> APIRouter:
         none. It can be recommended from the next request on.
         """
         data = None if picture is None else await picture.read()
-        item = await run_in_threadpool(_given, service, item_id, fields, data)
+        item = await run_in_threadpool(given_item, service, item_id, fields, data)
         change = await run_in_threadpool(service.put_item, item)
         return ChangeAnswer(item_id=item_id, change=change)
 
-    @router.delete("/items/{item_id}")
+    @router.delete("/items/{item_id:path}")
     async def remove_item(item_id: _Name) -> ChangeAnswer:
         """Takes an item out of all lists. It goes on to count where it stands in histories."""
         _row(service, item_id)
@@ -76,8 +76,13 @@ def _row(service: Service, item_id: str) -> int:
     return row
 
 
-def _given(service: Service, item_id: str, fields: str, picture: bytes | None) -> StoredItem:
-    """Returns the item of a request, its picture looked at."""
+def given_item(service: Service, item_id: str, fields: str, picture: bytes | None) -> StoredItem:
+    """Returns the item of a request, its picture looked at.
+
+    Raises:
+        DataError: The fields are no JSON object, or the picture is none.
+        HTTPException: The picture is too large.
+    """
     if len(fields) > _LONGEST_FIELD:
         raise DataError(f"'fields' has {len(fields):,} characters; at most {_LONGEST_FIELD:,}.")
     try:

@@ -31,8 +31,12 @@ def lists_router(service: Service) -> APIRouter:
     router = APIRouter(tags=["lists"])
 
     async def list_for(request: RecommendRequest) -> dict[str, Any]:
-        history = await _history(service, request.user_id, request.history)
-        answer = await asyncio.wrap_future(service.recommend(_ask(request, history)))
+        history = await history_of(service, request.user_id, request.history)
+        ask = ask_of(request, history)
+        if request.modality is None:
+            answer = await asyncio.wrap_future(service.recommend(ask))
+        else:
+            answer = await run_in_threadpool(service.recommend_by, request.modality, ask)
         service.note_shown(answer, request.user_id)
         return as_json(answer)
 
@@ -56,7 +60,7 @@ def lists_router(service: Service) -> APIRouter:
     @router.post("/rerank", response_model=Recommendation)
     async def rerank(request: RerankRequest) -> JSONResponse:
         """A given list, in the order of a person's taste."""
-        history = await _history(service, request.user_id, request.history)
+        history = await history_of(service, request.user_id, request.history)
         wanted = tuple(dict.fromkeys(request.items))
         ask = Ask(tuple(history), k=len(wanted), keep_seen=True, allow=wanted)
         answer = await asyncio.wrap_future(service.recommend(ask))
@@ -65,20 +69,26 @@ def lists_router(service: Service) -> APIRouter:
     @router.post("/explain")
     async def explain_item(request: ExplainRequest) -> ExplanationOut:
         """Why an item is recommended: words, pictures, the clicks that carried it, its kin."""
-        history = await _history(service, request.user_id, request.history)
+        history = await history_of(service, request.user_id, request.history)
         found = await run_in_threadpool(explain, service.live, history, request.item_id)
         return ExplanationOut.model_validate(asdict(found))
 
     return router
 
 
-async def _history(service: Service, user: str | None, visit: list[str]) -> list[str]:
+async def history_of(service: Service, user: str | None, visit: list[str]) -> list[str]:
+    """Returns a user's stored history, then that of the visit."""
     if user is None:
         return visit
     return [*await run_in_threadpool(service.history, user), *visit]
 
 
-def _ask(request: RecommendRequest, history: list[str]) -> Ask:
+def ask_of(request: RecommendRequest, history: list[str]) -> Ask:
+    """Returns what a request asks of a run.
+
+    Raises:
+        DataError: What is promoted was said twice.
+    """
     promote = request.promote or Promotion()
     if promote.items and promote.filter is not None:
         raise DataError("Promoted were both items and a filter.", "Give one of the two.")

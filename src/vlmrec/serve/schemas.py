@@ -1,6 +1,6 @@
 """What goes over the wire: bodies of requests and answers, checked and documented by type."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -80,6 +80,9 @@ class RecommendRequest(Limiting):
     """0 ranks by score alone; more keeps items apart that resemble each other."""
     promote: Promotion | None = None
     """Items that get places of their own."""
+    modality: Literal["text", "image"] | None = None
+    """Only words, or only pictures, are read, of items that training knew; for looking into a
+    model that reads both."""
 
 
 class BatchRequest(Closed):
@@ -112,6 +115,7 @@ class Recommended(Closed):
     title: str | None
     score: float
     rank: int
+    has_picture: bool
     promoted: bool = False
 
 

@@ -25,6 +25,7 @@ from vlmrec.serve.measuring import Measures
 from vlmrec.serve.options import ServeOptions
 from vlmrec.serve.store.records import Event, Shown, StoredItem
 from vlmrec.serve.store.store import Store, StoreError
+from vlmrec.serve.views import Modality, seen_by
 
 _log = logging.getLogger("vlmrec.serve")
 _FLUSH_SECONDS = 0.2
@@ -95,6 +96,21 @@ class Service:
         """
         return self.store.histories([user], self.options.history)[user]
 
+    def recommend_by(self, modality: Modality, ask: Ask) -> Answer:
+        """Returns a list by words or by pictures alone.
+
+        Raises:
+            ConfigError: The model does not read both, or the filter cannot be read.
+        """
+        answer = answer_all(seen_by(self._live, modality), [ask])[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def people(self, n: int) -> dict[str, list[str]]:
+        """Returns the histories of up to n people of the latest events."""
+        return self.store.histories(self.store.latest_users(n), self.options.history)
+
     def add_events(self, events: Sequence[Event]) -> int:
         """Stores events; they count from the next request on."""
         stored = self.store.add_events(events)
@@ -145,9 +161,25 @@ class Service:
         """
         folder = self._folder_of(name)
         with self._changing:
-            live = self._whole(self._load(folder))
+            live = self.brought_up_to_date(self._load(folder))
             self._show(live, max(live.change, self._after(self.store.choose_run(name))))
         return live.identity
+
+    def load_beside(self, name: str) -> Live:
+        """Returns another run, as it was trained; what is served stays.
+
+        Raises:
+            ConfigError: Runs may not be swapped, or the name leads elsewhere.
+            ArtifactError: There is no such run, or it is damaged.
+        """
+        return self._load(self._folder_of(name))
+
+    def brought_up_to_date(self, live: Live) -> Live:
+        """Returns a run with all changes of items that the database holds."""
+        if live.change == self._live.change:
+            return live
+        changes = self.store.changes_since(live.change)
+        return replace(self._applied(live, changes.items), change=changes.latest)
 
     def follow(self) -> None:
         """Takes over what other servers changed, and at the start what is stored."""
@@ -167,11 +199,6 @@ class Service:
         except VlmrecError as error:
             _log.error("the run '%s' that was chosen is not served: %s", name, error)
             return None
-
-    def _whole(self, live: Live) -> Live:
-        """Returns a run with all items that the database holds."""
-        changes = self.store.changes_since(0)
-        return replace(self._applied(live, changes.items), change=changes.latest)
 
     def _applied(self, live: Live, items: Sequence[StoredItem]) -> Live:
         """Returns what is served with all changes that can be made; others are logged."""

@@ -35,7 +35,7 @@ def similar_items(live: Live, request: SimilarRequest) -> Answer:
     k = min(request.k, max(1, len(rows)))
     found = search_among(inner, live.vectors[row][None], rows, k, limits)
     items = tuple(
-        Listed(live.names[item], live.titles[item], score, rank)
+        Listed(live.names[item], live.titles[item], score, rank, live.names[item] in live.pictures)
         for rank, (item, score) in enumerate(
             zip(found.items[0].tolist(), found.scores[0].tolist(), strict=True), start=1
         )

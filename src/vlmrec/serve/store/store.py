@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _RUN = "run"
 _NAMES_AT_A_TIME = 500
+_EVENTS_A_USER = 100
 
 
 class StoreError(VlmrecError):
@@ -86,6 +87,17 @@ class Store:
                 )
                 found[user] = [row[0] for row in connection.execute(latest)][::-1]
         return found
+
+    def latest_users(self, n: int) -> list[str]:
+        """Returns up to n users of the latest events, the latest first.
+
+        No more than `_EVENTS_A_USER` events for each are looked through, so that the answer costs
+        the same however long the log is.
+        """
+        latest = select(EVENTS.c.user_id).order_by(EVENTS.c.id.desc()).limit(n * _EVENTS_A_USER)
+        with self._reading() as connection:
+            users = dict.fromkeys(row[0] for row in connection.execute(latest))
+        return list(users)[:n]
 
     def put_items(self, items: Sequence[StoredItem]) -> int:
         """Stores items as they are given, in place of what was there; returns the change.

@@ -1,0 +1,47 @@
+"""Another run beside the one that is served, to compare what both would recommend."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from vlmrec.serve.asking import Answer, Ask, answer_all
+from vlmrec.serve.live import Live
+from vlmrec.serve.service import Service
+
+
+class Beside:
+    """Holds the run that was compared with last; it is loaded when it is first asked for.
+
+    Args:
+        service: Whose runs there are to choose from.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._loading = threading.Lock()
+        self._held: tuple[str, Live] | None = None
+
+    def names(self) -> list[str]:
+        """Returns the folders of runs that may be compared with, or swapped in."""
+        root = self._service.options.runs
+        return [] if root is None else finished_runs(root)
+
+    def answers(self, name: str, asks: Sequence[Ask]) -> list[Answer | Exception]:
+        """Returns what another run answers.
+
+        Raises:
+            ConfigError: There are no runs to choose from, or the name leads elsewhere.
+            ArtifactError: There is no such run, or it is damaged.
+        """
+        with self._loading:
+            if self._held is None or self._held[0] != name:
+                self._held = None  # at most two runs are in memory
+                self._held = (name, self._service.load_beside(name))
+            live = self._service.brought_up_to_date(self._held[1])
+            self._held = (name, live)
+        return answer_all(live, asks)
+
+
+def finished_runs(root: Path) -> list[str]:
+    """Returns the names of the folders below `root` that hold a finished run."""
+    return sorted(path.parent.name for path in root.glob("*/run.json"))
