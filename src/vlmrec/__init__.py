@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from vlmrec.pipeline.changing import change_items
     from vlmrec.pipeline.diagnosing import diagnose
     from vlmrec.pipeline.evaluation import evaluate
+    from vlmrec.pipeline.exported_onnx import export_onnx
+    from vlmrec.pipeline.exported_vectors import export_vectors
     from vlmrec.pipeline.fitting import fit
+    from vlmrec.pipeline.hub import pull, push
     from vlmrec.pipeline.new_items import NewItems
     from vlmrec.pipeline.recommending import recommend
     from vlmrec.pipeline.run import Run
@@ -62,9 +65,13 @@ __all__ = [
     "change_items",
     "diagnose",
     "evaluate",
+    "export_onnx",
+    "export_vectors",
     "fit",
     "load_vlm",
     "make_prompt",
+    "pull",
+    "push",
     "recommend",
 ]
 
@@ -93,9 +100,13 @@ _HOMES = {
     "change_items": "vlmrec.pipeline.changing",
     "diagnose": "vlmrec.pipeline.diagnosing",
     "evaluate": "vlmrec.pipeline.evaluation",
+    "export_onnx": "vlmrec.pipeline.exported_onnx",
+    "export_vectors": "vlmrec.pipeline.exported_vectors",
     "fit": "vlmrec.pipeline.fitting",
     "load_vlm": "vlmrec.vlm.loading",
     "make_prompt": "vlmrec.vlm.prompts",
+    "pull": "vlmrec.pipeline.hub",
+    "push": "vlmrec.pipeline.hub",
     "recommend": "vlmrec.pipeline.recommending",
 }
 

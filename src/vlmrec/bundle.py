@@ -26,6 +26,10 @@ _VECTORS = "item_vectors.safetensors"
 _VOCABULARY = "vocabulary.parquet"
 _RANKS = "test_ranks.parquet"
 _WARM_RANKS = "test_warm_ranks.parquet"
+HASHES = "sha256"
+"""Part of `RUN`: file -> SHA-256."""
+ABOUT_PEOPLE = (_RANKS, _WARM_RANKS)
+"""Files that hold user ids; a run loads and recommends without them."""
 
 
 @dataclass(frozen=True, eq=False)

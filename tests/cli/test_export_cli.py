@@ -17,7 +17,7 @@ def place(tmp_path_factory):
 
 
 def test_a_dataset_goes_out_and_comes_back(place):
-    out = call("export", place / "data", "--out", place / "shop")
+    out = call("export", "recbole", place / "data", "--out", place / "shop")
     assert out.returncode == 0, out.stderr
     assert "shop.inter: " in out.stdout
     assert f"RecBole: dataset=shop, data_path={place}" in out.stdout
@@ -32,7 +32,7 @@ def test_a_dataset_goes_out_and_comes_back(place):
 
 
 def test_json_names_and_a_folder_that_is_taken(place):
-    line = ("export", place / "data", "--format", "recbole", "--name", "toy", "--out", place / "x")
+    line = ("export", "recbole", place / "data", "--name", "toy", "--out", place / "x")
     done = call(*line, "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -47,7 +47,7 @@ def test_json_names_and_a_folder_that_is_taken(place):
 
 
 def test_what_is_wrong_is_said_in_one_message(place):
-    missing = call("export", place / "nowhere", "--out", place / "y")
+    missing = call("export", "recbole", place / "nowhere", "--out", place / "y")
     assert missing.returncode == 2
     assert "is not a dataset folder" in missing.stderr
     wrong = call("prepare", "recbole", place / "data", "--out", place / "z")

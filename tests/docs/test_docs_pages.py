@@ -152,7 +152,6 @@ def test_what_is_said_to_be_planned_is_not_there():
     rows = re.findall(r"^\|[^|]*\|([^|]*)\|$", text[text.index("planned, not here yet") :], re.M)
     planned = {part.strip() for row in rows for part in row.split(",")} - {"", "---"}
     homes = {
-        "export to ONNX": "vlmrec.pipeline.onnx",
         "a vector database as index": "vlmrec.index.qdrant",
     }
     assert planned == set(homes)

@@ -46,6 +46,7 @@ EXTRAS = (
     Extra("vlm", ("transformers", "peft"), "vision-language models of the hub, and LoRA"),
     Extra("tensorboard", ("tensorboard",), "training curves in TensorBoard"),
     Extra("pandas", ("pandas",), "pandas tables as input"),
+    Extra("onnx", ("onnx", "onnxscript", "onnxruntime"), "user encoders as graphs for onnxruntime"),
 )
 
 

@@ -1,4 +1,4 @@
-"""`vlmrec export`: a dataset folder -> files that other libraries read."""
+"""`vlmrec export`: what other software reads, of a run or of a dataset."""
 
 import json
 from pathlib import Path
@@ -6,54 +6,82 @@ from typing import Annotated, Literal
 
 import typer
 
+Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the folder where it exists.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
-def export(
-    folder: Annotated[Path, typer.Argument(metavar="DATA", help="Dataset folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
-    to: Annotated[
-        Literal["recbole"], typer.Option("--format", help="Which files: RecBole's atomic files.")
-    ] = "recbole",
-    name: Annotated[
-        str | None,
-        typer.Option(help="Of the files, NAME.inter and NAME.item; default: that of the folder."),
+
+def build_export_app() -> typer.Typer:
+    """Returns the group of the verbs that write files for other software."""
+    from vlmrec.cli.export_recbole import export_recbole
+
+    app = typer.Typer(
+        no_args_is_help=True, help="Write vectors, a graph or a dataset for other software."
+    )
+    app.command("vectors")(export_vectors)
+    app.command("onnx")(export_onnx)
+    app.command("recbole")(export_recbole)
+    return app
+
+
+def export_vectors(
+    run: Folder,
+    out: Out,
+    users: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write user vectors as well: of a dataset folder, or of a file as vlmrec "
+            "recommend --batch reads."
+        ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the folder where it exists.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    form: Annotated[
+        Literal["parquet", "npy", "safetensors"],
+        typer.Option("--format", help="Of the files; ids of the last two stand beside them."),
+    ] = "parquet",
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Write a dataset as files of another library."""
-    del to  # there is one so far
-    from vlmrec.cli.preparing import print_notes, report_console
-    from vlmrec.core.files import refuse_existing
-    from vlmrec.data.recbole_files import write_recbole
-    from vlmrec.data.stored_events import load_with_events
+    """Write item and user vectors whose inner product is the model's score."""
+    from dataclasses import asdict
 
-    refuse_existing(out, overwrite=overwrite)
-    dataset = load_with_events(folder)
-    written = write_recbole(dataset, out, name, overwrite=overwrite)
+    from vlmrec.core.progress import bar
+    from vlmrec.pipeline.exported_vectors import export_vectors as write
+
+    with bar("people", quiet=users is None) as advance:
+        done = write(run, out, users=users, format=form, overwrite=overwrite, on_progress=advance)
     if as_json:
-        result = {
-            "folder": str(out),
-            "files": [
-                {"name": file, "fields": list(fields)} for file, fields in written.fields.items()
-            ],
-            "interactions": dataset.sequences.n_events,
-            "items": dataset.n_items,
-            "notes": [note.as_dict() for note in written.notes],
-        }
-        typer.echo(json.dumps(result, indent=2))
+        typer.echo(json.dumps({"out": str(out), **asdict(done)}))
         return
-    from rich.markup import escape
+    typer.echo(f"{out / f'items.{form}'}: {done.items:,} vectors of {done.width} numbers")
+    if users is None:
+        return
+    typer.echo(f"{out / f'users.{form}'}: {done.users:,} vectors of {done.width} numbers")
+    if done.personal:
+        typer.echo("They hold what the model learned of each user besides the history.")
+    if done.unknown:
+        typer.echo(f"{done.unknown:,} events were with items that the run does not know.")
+    if done.left_out:
+        typer.echo(f"{done.left_out:,} people have no item that it knows, and no vector.")
 
-    console = report_console()
-    print_notes(written.notes, console)
-    counts = (dataset.sequences.n_events, dataset.n_items)
-    for count, (file, fields) in zip(counts, written.fields.items(), strict=True):
-        line = f"[bold]{escape(str(out / file))}[/]: {count:,} lines of {escape(', '.join(fields))}"
-        console.print(line)
-    stem = written.interactions.stem
-    if stem == out.resolve().name:
-        console.print(f"RecBole: dataset={escape(stem)}, data_path={escape(str(out.parent))}")
-    else:
-        console.print(f"RecBole looks for these files in a folder named {escape(stem)}.")
+
+def export_onnx(
+    run: Folder, out: Out, overwrite: Overwrite = False, as_json: AsJson = False
+) -> None:
+    """Write the user encoder as an ONNX graph, with item vectors, ids and how to use them."""
+    from dataclasses import asdict
+
+    from vlmrec.pipeline.exported_onnx import export_onnx as write
+
+    done = write(run, out, overwrite=overwrite)
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), **asdict(done)}))
+        return
+    typer.echo(
+        f"{out}: a graph that reads the latest {done.max_len} items of a history, and "
+        f"{done.items:,} item vectors of {done.width} numbers"
+    )
+    typer.echo(
+        f"onnxruntime and the model agree on {done.compared} histories to within "
+        f"{done.largest_difference:.1e}. How to use it: {out / 'README.md'}"
+    )

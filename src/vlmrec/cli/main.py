@@ -26,11 +26,13 @@ def build_app() -> typer.Typer:
     from vlmrec.cli.embed import embed
     from vlmrec.cli.estimate import estimate
     from vlmrec.cli.evaluate import evaluate
-    from vlmrec.cli.export import export
+    from vlmrec.cli.export import build_export_app
     from vlmrec.cli.fetch_images import fetch_images
     from vlmrec.cli.index import index
     from vlmrec.cli.inspect import inspect
     from vlmrec.cli.prepare import build_prepare_app
+    from vlmrec.cli.pull import pull
+    from vlmrec.cli.push import push
     from vlmrec.cli.recommend import recommend
     from vlmrec.cli.serve import serve
     from vlmrec.cli.train import train
@@ -50,7 +52,7 @@ def build_app() -> typer.Typer:
     app.add_typer(build_prepare_app(), name="prepare")
     app.command("fetch-images")(fetch_images)
     app.command()(inspect)
-    app.command()(export)
+    app.add_typer(build_export_app(), name="export")
     app.command()(embed)
     app.command()(align)
     app.command()(estimate)
@@ -62,6 +64,8 @@ def build_app() -> typer.Typer:
     app.command()(index)
     app.command()(recommend)
     app.command("add-items")(add_items)
+    app.command()(push)
+    app.command()(pull)
     app.command()(serve)
     app.command()(doctor)
     return app

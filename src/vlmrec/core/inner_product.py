@@ -27,7 +27,7 @@ class InnerProduct:
 
         def queries(encoded: Tensor) -> Tensor:
             made = self.queries(encoded)
-            return torch.cat([made, made.new_ones(len(made), 1)], dim=1)
+            return torch.cat([made, made.new_ones(made.shape[0], 1)], dim=1)
 
         return InnerProduct(torch.cat([self.keys, bias[:, None].to(self.keys)], dim=1), queries)
 

@@ -170,7 +170,9 @@ def _read_matrix(path: Path) -> tuple[NDArray[np.float32], list[str] | None]:
     beside = ids_file(path)
     if not beside.is_file():
         return matrix, None
-    return matrix, beside.read_text(encoding="utf-8").splitlines()
+    text = beside.read_text(encoding="utf-8")
+    # Not splitlines, which also cuts at signs that an id may hold.
+    return matrix, text.removesuffix("\n").split("\n") if text else []
 
 
 def _read_npy(path: Path) -> NDArray[np.float32]:

@@ -74,11 +74,13 @@ class ClozeUsers(nn.Module):
             ``[M, D]`` for M hidden places.
         """
         vectors, mask = F.pad(vectors, (0, 0, 0, 1)), F.pad(mask, (0, 1))
-        if not bool(hidden[:, -1].any()):
+        # A graph has no branches; it is made of `user_vectors`, which hides one place of each row.
+        graph = torch.compiler.is_compiling()
+        if not graph and not bool(hidden[:, -1].any()):
             vectors, mask, hidden = vectors[:, :-1], mask[:, :-1], hidden[:, :-1]
         read = torch.where(hidden.unsqueeze(-1), self.mask_vector, vectors)
         # In training, other rows of the batch must not decide how dropout masks are drawn.
-        if not self.training and bool((hidden.sum(dim=1) == 1).all()):
+        if not self.training and (graph or bool((hidden.sum(dim=1) == 1).all())):
             states = self.transformer(read, mask | hidden, hidden.int().argmax(dim=1))  # [B, D]
         else:
             states = self.transformer(read, mask | hidden)[hidden]  # [M, D]
@@ -135,5 +137,6 @@ class ClozeRecommender(SequenceRecommender):
         """
         del users
         mask = items != PADDING_ID  # [B, T]
-        behind = F.one_hot(mask.sum(dim=1), items.shape[1] + 1).bool()  # [B, T + 1]
+        place = torch.arange(items.shape[1] + 1, device=items.device)
+        behind = place == mask.sum(dim=1, keepdim=True)  # [B, T + 1]
         return self.users(self._vectors_of(items, table), mask, behind)

@@ -165,7 +165,7 @@ class SequenceRecommender(Recommender):
         if not self.personal:
             return self.users(vectors, mask)
         if users is None:
-            users = torch.zeros(len(vectors), dtype=torch.int64, device=vectors.device)
+            users = torch.zeros(vectors.shape[0], dtype=torch.int64, device=vectors.device)
         return self.users(vectors, mask, users)
 
     def user_vectors(
@@ -190,7 +190,7 @@ class SequenceRecommender(Recommender):
             last = self.users(vectors, mask, place)  # [B, D]
         else:
             states = self._states(vectors, mask, users)
-            last = states[torch.arange(len(items), device=items.device), place]
+            last = states[torch.arange(items.shape[0], device=items.device), place]
         return last if self.personal else last.masked_fill((length == 0)[:, None], 0.0)
 
     def _vectors_of(self, items: Tensor, table: Tensor | None) -> Tensor:

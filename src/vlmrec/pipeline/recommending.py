@@ -51,7 +51,7 @@ def recommend(
     people = {"": history} if history is not None else dict(histories or {})
     run = run if isinstance(run, Run) else Run.load(Path(run))
     for person, items in people.items():
-        _check_history(person, items)
+        check_history(person, items)
     names = list(people)
     parts = [
         _recommend_rows(run, {name: people[name] for name in names[i : i + _ROWS]}, k, filter_seen)
@@ -60,7 +60,16 @@ def recommend(
     return pl.concat(parts)
 
 
-def _check_history(person: str, items: Sequence[str]) -> None:
+def check_history(person: str, items: Sequence[str]) -> None:
+    """Refuses what is no list of item ids.
+
+    Args:
+        person: Whose history it is, for messages; may be empty.
+        items: The history.
+
+    Raises:
+        DataError: It is empty, a text, or holds something else than texts.
+    """
     whose = f" of '{person}'" if person else ""
     if isinstance(items, str):
         raise DataError(
