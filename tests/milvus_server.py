@@ -37,6 +37,9 @@ class MilvusServer:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
+        """Starts it, unless it runs."""
+        if self._process is not None and self._process.poll() is None:
+            return
         code = "from milvus_lite.cmdline import main; raise SystemExit(main())"
         options = ("--data-dir", self._folder / "data", "--host", "127.0.0.1", "--port", self._port)
         command = [sys.executable, "-c", code, "server", *map(str, options)]

@@ -153,7 +153,6 @@ def test_what_is_said_to_be_planned_is_not_there():
     planned = {part.strip() for row in rows for part in row.split(",")} - {"", "---"}
     homes = {
         "export to ONNX": "vlmrec.pipeline.onnx",
-        "a vector database as index": "vlmrec.index.qdrant",
         "a page to look at": "vlmrec.serve.page",
     }
     assert planned == set(homes)

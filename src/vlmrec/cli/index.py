@@ -10,9 +10,7 @@ def index(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     kind: Annotated[
         Literal["auto", "exact", "flat", "ivf-pq", "hnsw", "milvus"],
-        typer.Option(
-            help="auto chooses by catalogue size and memory; milvus is at --url."
-        ),
+        typer.Option(help="auto chooses by catalogue size and memory; milvus is at --url."),
     ] = "auto",
     url: Annotated[
         str | None,
