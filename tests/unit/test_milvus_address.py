@@ -93,6 +93,7 @@ def test_a_server_that_is_not_there_is_said_to_be(capsys):
     assert caught.value.problem.startswith(
         f"The vector database at '{NOWHERE}' does not answer as it should: "
     )
+    assert "Connection refused" in caught.value.problem
     assert "Start it, or correct the address." in caught.value.fix
     assert "hunter2" not in str(caught.value)
     told = capsys.readouterr()

@@ -115,7 +115,16 @@ def explained(url: str) -> Generator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Returns the first line of what went wrong, without what only gRPC understands."""
-    said = getattr(error, "message", "") or getattr(error, "details", lambda: "")() or str(error)
-    said = str(said).split(", debug=")[0].strip() or type(error).__name__
+    """Returns the first line of what went wrong, in the words of whoever found out first.
+
+    The client says of a wrong password what it says of a server that is not there.
+    """
+    said, one, passed = "", error, set[int]()
+    while one is not None and id(one) not in passed:  # the client names errors as their own cause
+        passed.add(id(one))
+        details = getattr(one, "details", None)
+        found = (details() if callable(details) else None) or getattr(one, "message", "")
+        said, one = str(found or said), one.__cause__
+    # Not a word of what only gRPC understands.
+    said = said.split(", debug=")[0].strip() or str(error).strip() or type(error).__name__
     return said.splitlines()[0][:300].rstrip(".")
