@@ -65,12 +65,45 @@ def test_counted_models_are_searched_exactly(place, run_vlmrec):
     [
         (["--memory", "much"], "'much' is no amount of memory"),
         (["--recall", "1.5"], "'recall' for the index was given 1.5"),
+        (["--kind", "milvus"], "without the address of its server. Give it with --url"),
+        (["--kind", "milvus", "--url", "db:19530"], "'db:19530' is no address of a vector"),
+        (["--kind", "milvus", "--url", "http://a:b@db"], "would be stored with the run"),
+        (["--url", "http://db"], "for an index of kind 'auto', which needs no server"),
+        (["--collection", "a b"], "'collection' for the index was given 'a b'"),
     ],
 )
 def test_wrong_options_are_said(place, run_vlmrec, given, told):
     done = run_vlmrec("index", place / "sasrec", *given)
     assert done.code == 2
-    assert told in done.err
+    assert told in " ".join(done.err.split())
+
+
+def test_a_vector_database_is_filled_and_measured(place, run_vlmrec, milvus_url):
+    given = ("index", place / "other", "--kind", "milvus", "--url", milvus_url)
+    done = run_vlmrec(*given, "--collection", "shop")
+    assert done.code == 0, done.err
+    record = json.loads((place / "other" / "index" / "index.json").read_text())
+    name = record["milvus"]["collection"]
+    assert name.startswith("shop_")
+    assert "milvus: asked for." in done.out
+    assert f"s, collection '{name}' at {milvus_url}; it finds 100.0% of the 10 best." in done.out
+    assert not (place / "other" / "index" / "index.faiss").exists()
+    again = run_vlmrec(*given, "--json")
+    assert json.loads(again.out)["recall"]["10"] == 1.0
+
+
+def test_a_database_that_is_away_leaves_the_stored_index_alone(place, run_vlmrec):
+    pytest.importorskip("pymilvus")
+    run_vlmrec("index", place / "sasrec", "--kind", "flat")
+    before = (place / "sasrec" / "index" / "index.json").read_text()
+    url = "http://127.0.0.1:1"
+    done = run_vlmrec("index", place / "sasrec", "--kind", "milvus", "--url", url)
+    assert done.code == 2
+    told = " ".join(done.err.split())
+    assert f"The vector database at '{url}' does not answer as it should" in told
+    assert "Start it, or correct the address." in told
+    assert "Traceback" not in done.err
+    assert (place / "sasrec" / "index" / "index.json").read_text() == before
 
 
 def test_an_index_of_other_vectors_is_refused_and_built_anew(place, run_vlmrec, caplog):

@@ -3,7 +3,6 @@
 import re
 import shlex
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -144,18 +143,6 @@ def test_every_page_is_in_the_navigation():
         str(page.relative_to(ROOT / "docs")) for page in PAGES if (ROOT / "docs") in page.parents
     }
     assert set(files(site["nav"])) == docs
-
-
-def test_what_is_said_to_be_planned_is_not_there():
-    """Whoever builds one of these takes it off the list."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\|[^|]*\|([^|]*)\|$", text[text.index("planned, not here yet") :], re.M)
-    planned = {part.strip() for row in rows for part in row.split(",")} - {"", "---"}
-    homes = {
-        "a vector database as index": "vlmrec.index.qdrant",
-    }
-    assert planned == set(homes)
-    assert not [name for name, home in homes.items() if find_spec(home) is not None]
 
 
 def test_the_generated_reference_names_everything(monkeypatch: pytest.MonkeyPatch):

@@ -2,7 +2,7 @@
 
 What is found always carries the ranker's own score, and a list is only ever shorter than asked
 where no further item may be found: a backend that proposes too few, as happens under strict
-limits, is passed over for the queries concerned.
+limits, is passed over for the queries concerned, and so is one that cannot answer now.
 """
 
 from typing import Protocol
@@ -34,8 +34,10 @@ class Backend(Protocol):
         """How many items are to be asked for, as a multiple of those wanted."""
         ...
 
-    def propose(self, queries: Tensor, n: int, allowed: Tensor | None) -> Tensor:
+    def propose(self, queries: Tensor, n: int, allowed: Tensor | None) -> Tensor | None:
         """Returns ``[B, n] int64`` internal ids in any order; 0 where none is proposed.
+
+        None where it cannot answer now: everything is scored then.
 
         Args:
             queries: ``[B, W] float32``.
@@ -98,6 +100,8 @@ class ApproximateIndex:
     def _search(self, queries: Tensor, n: int, k: int, limits: Limits) -> Found:
         known = queries[:, : self._backend.width]
         proposed = self._backend.propose(known, n, limits.allowed)
+        if proposed is None:
+            return search_among(self._inner, queries, self._every(), k, limits)
         if len(self._scanned):
             proposed = torch.cat([proposed, self._scanned.expand(len(queries), -1)], dim=1)
         found = search_among(self._inner, queries, _each_once(proposed), k, limits)
@@ -111,10 +115,13 @@ class ApproximateIndex:
         possible = limits.possible(self.n_items, len(queries)).clamp_max(k)
         short = (length < possible).nonzero()[:, 0]
         if len(short):
-            every = torch.arange(1, self.n_items + 1)
-            full = search_among(self._inner, queries[short], every, k, limits.rows(short))
+            rows = limits.rows(short)
+            full = search_among(self._inner, queries[short], self._every(), k, rows)
             found.items[short], found.scores[short] = full.items, full.scores
         return found
+
+    def _every(self) -> Tensor:
+        return torch.arange(1, self.n_items + 1)
 
 
 def _each_once(items: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from vlmrec.core.config import StrictConfig
 from vlmrec.core.memory import format_bytes, machine_memory
 from vlmrec.index.faiss_backends import FaissOptions
 
-IndexKind = Literal["exact", "flat", "ivf-pq", "hnsw"]
+IndexKind = Literal["exact", "flat", "ivf-pq", "hnsw", "milvus"]
 
 _SCANNED_NUMBERS = 1 << 23
 """Keys of so many numbers (32 MiB) are compared with a query in two milliseconds or so."""
@@ -19,8 +19,12 @@ _SHARE_OF_MEMORY = 0.25
 class IndexOptions(StrictConfig):
     """Which index is wanted."""
 
-    kind: Literal["auto", "exact", "flat", "ivf-pq", "hnsw"] = "auto"
-    """"auto" chooses by catalogue size and memory."""
+    kind: Literal["auto", "exact", "flat", "ivf-pq", "hnsw", "milvus"] = "auto"
+    """"auto" chooses by catalogue size and memory; "milvus" is a vector database at a URL."""
+    url: str | None = None
+    """milvus: address of the server."""
+    collection: str = Field(default="vlmrec", pattern=r"^[A-Za-z_]\w*$", max_length=200)
+    """milvus: how the name of the collection begins; it ends with a hash of what it holds."""
     memory: int | None = Field(default=None, ge=1)
     """Bytes the index may take; default: a quarter of the machine's memory."""
     recall: float = Field(default=0.95, gt=0, le=1)

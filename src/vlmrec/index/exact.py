@@ -65,13 +65,15 @@ def search_among(
     Args:
         inner: Keys, and what makes queries for them.
         queries: ``[B, W]``, made by ``inner.queries``.
-        items: ``[C]`` or ``[B, C] int64`` ascending internal ids, the only ones searched; 0 is
-            passed over.
+        items: ``[C]`` different or ``[B, C]`` internal ids, ascending ``int64``, the only ones
+            searched; among the latter 0 is passed over.
         k: Length of the lists.
         limits: Which of them may be found.
     """
     if items.ndim == 1:
-        scores = (queries @ inner.keys[items].T).float()  # [B, C]
+        # Of all keys no copy is made: it may be larger than what is left of the memory.
+        keys = inner.keys[1:] if len(items) == len(inner.keys) - 1 else inner.keys[items]
+        scores = (queries @ keys.T).float()  # [B, C]
         items = items.expand(len(queries), -1)
     else:
         scores = (inner.keys[items] * queries[:, None]).sum(dim=2).float()

@@ -91,9 +91,15 @@ class FaissBackend:
         _, found = self._built.search(rows, n, params=self._parameters(n, allowed))
         return torch.from_numpy(found) + 1  # nothing found is -1, and becomes padding
 
-    def with_options(self, options: FaissOptions) -> "FaissBackend":
-        """Returns the same structure, searched in another way."""
-        return FaissBackend(options, self._built)
+    def longer(self, times: int) -> "FaissBackend":
+        """Returns the same structure, searched so many times as long."""
+        options = self.options
+        more = {
+            "searched_with": options.searched_with * times,
+            "probed": options.probed * times,
+            "spare": options.spare * times,
+        }
+        return FaissBackend(options.model_copy(update=more), self._built)
 
     def write(self, path: Path) -> None:
         """Writes the structure."""

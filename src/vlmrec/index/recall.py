@@ -1,17 +1,28 @@
 """How much of the exact answer an index finds, and searching longer until it is enough."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol, Self, TypeVar
 
 from torch import Tensor
 
 from vlmrec.core.inner_product import InnerProduct
-from vlmrec.index.approximate import ApproximateIndex
-from vlmrec.index.faiss_backends import FaissBackend, FaissOptions
+from vlmrec.index.approximate import ApproximateIndex, Backend
 from vlmrec.index.search import Index
 
 LENGTHS = (10, 100)
 _LONGEST = 8
 """An index is made to search at most so many times as long as by default."""
+
+
+class LengthenedBackend(Backend, Protocol):
+    """A backend that finds more the longer it searches."""
+
+    def longer(self, times: int) -> Self:
+        """Returns the same, searching so many times as long."""
+        ...
+
+
+_B = TypeVar("_B", bound=LengthenedBackend)
 
 
 def recall_of(index: Index, oracle: Index, queries: Tensor) -> dict[int, float]:
@@ -49,11 +60,11 @@ def recall_at(found: Tensor, truth: Tensor, lengths: Sequence[int]) -> dict[int,
 
 def searched_long_enough(
     inner: InnerProduct,
-    backend: FaissBackend,
+    backend: _B,
     oracle: Index,
     queries: Tensor,
     goal: float,
-) -> tuple[FaissBackend, Mapping[int, float]]:
+) -> tuple[_B, Mapping[int, float]]:
     """Returns a backend that looks at as much as the goal needs, and the recall it has.
 
     Args:
@@ -65,17 +76,8 @@ def searched_long_enough(
     """
     times = 1
     while True:
-        tried = backend.with_options(_searched(backend.options, times))
+        tried = backend.longer(times)
         recall = recall_of(ApproximateIndex(inner, tried), oracle, queries)
         if recall[min(recall)] >= goal or times >= _LONGEST:
             return tried, recall
         times *= 2
-
-
-def _searched(options: FaissOptions, times: int) -> FaissOptions:
-    longer = {
-        "searched_with": options.searched_with * times,
-        "probed": options.probed * times,
-        "spare": options.spare * times,
-    }
-    return options.model_copy(update=longer)

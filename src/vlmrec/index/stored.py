@@ -1,4 +1,4 @@
-"""An index on disk: FAISS's file and a record beside it that says what it was built of.
+"""An index on disk: FAISS's file, and a record that says what it was built of and where it is.
 
 The record is written last and holds the hash of the other file and of the keys, so that an
 index of other vectors, or a damaged one, is never searched.
@@ -15,6 +15,7 @@ from vlmrec.core.errors import ArtifactError
 from vlmrec.core.files import atomic_file, explain_os_error, read_json_object, sha256_of, write_json
 from vlmrec.index.choosing import IndexKind
 from vlmrec.index.faiss_backends import FaissBackend, FaissOptions
+from vlmrec.index.milvus_backend import MilvusOptions
 
 _STRUCTURE, _RECORD = "index.faiss", "index.json"
 _FORMAT = 1
@@ -36,16 +37,19 @@ class IndexRecord(StrictConfig):
     seconds: float
     """Of building."""
     bytes: int
-    """What the structure takes on disk, and about as much in memory; 0 for exact search."""
+    """What the structure takes on disk, and about as much in memory; 0 for exact search and where a
+    server holds it."""
     keys: str
     """SHA-256 of the keys it was built of."""
     faiss: FaissOptions | None = None
-    """How it is searched; None for exact search."""
+    """How it is searched; None for other kinds."""
+    milvus: MilvusOptions | None = None
+    """Where it is and how it is searched; None for other kinds."""
 
 
 @dataclass(frozen=True, eq=False)
 class StoredIndex:
-    """A record and, where one was built, the structure."""
+    """A record and, where FAISS built one, the structure."""
 
     record: IndexRecord
     backend: FaissBackend | None

@@ -13,10 +13,12 @@ from vlmrec.core.errors import ArtifactError, ConfigError
 from vlmrec.core.inner_product import InnerProduct, KeyedRanker
 from vlmrec.core.protocols import Ranker
 from vlmrec.core.random import Streams
-from vlmrec.index.approximate import ApproximateIndex
+from vlmrec.index.approximate import ApproximateIndex, Backend
 from vlmrec.index.choosing import Choice, IndexOptions, bytes_of, choose
 from vlmrec.index.exact import ExactIndex
 from vlmrec.index.faiss_backends import FaissBackend, FaissOptions
+from vlmrec.index.milvus_backend import MilvusBackend, MilvusOptions
+from vlmrec.index.milvus_server import named_address, require_address, token
 from vlmrec.index.recall import searched_long_enough
 from vlmrec.index.search import Index
 from vlmrec.index.stored import (
@@ -27,6 +29,7 @@ from vlmrec.index.stored import (
     write_record,
     write_structure,
 )
+from vlmrec.index.watched import WatchedBackend
 from vlmrec.pipeline.run import Run
 
 FOLDER = "index"
@@ -39,11 +42,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class BuiltIndex:
-    """An index ready to search, the record of it, and what it was built of, if it was."""
+    """An index ready to search, the record of it, and what proposes in it, if anything does."""
 
     index: Index
     record: IndexRecord
-    backend: FaissBackend | None = None
+    backend: Backend | None = None
 
     def over(self, ranker: Ranker, changed: Tensor | None = None) -> Index:
         """Returns an index of what the items have become since.
@@ -70,10 +73,14 @@ def build_index(
         folder: Where to store it; default: not at all.
 
     Raises:
-        MissingExtraError: FAISS was asked for and is not installed.
-        ConfigError: FAISS was asked for and the model's scores are no inner products.
+        MissingExtraError: FAISS or a vector database was asked for and is not installed.
+        ConfigError: An approximate index was asked for and the model's scores are no inner
+            products, or a vector database without a usable address.
+        IndexServerError: The vector database does not answer.
+        ArtifactError: It holds a collection under the name that is not ours.
     """
-    options, ranker, start = options or IndexOptions(), run.ranker(), time.perf_counter()
+    options, ranker = options or IndexOptions(), run.ranker()
+    _require_address(options)
     inner = inner_product(ranker)
     if inner is None and options.kind not in ("auto", "exact"):
         raise ConfigError(
@@ -87,36 +94,56 @@ def build_index(
     if choice.kind == "exact" or inner is None:
         built = _exact(ranker, choice, inner)
     else:
-        faiss = FaissOptions(kind=choice.kind)
-        backend = FaissBackend.build(inner.keys, faiss)
         queries = ranker.encode(example_histories(run).to(ranker.device))
-        backend, recall = searched_long_enough(
-            inner, backend, ExactIndex(ranker), queries, options.recall
-        )
-        record = IndexRecord(
-            kind=choice.kind,
-            reason=choice.reason,
-            n_items=ranker.n_items,
-            width=width,
-            recall=dict(recall),
-            queries=len(queries),
-            seconds=time.perf_counter() - start,
-            bytes=bytes_of(backend.options, ranker.n_items, width),
-            keys=digest(inner.keys),
-            faiss=backend.options,
-        )
-        built = BuiltIndex(ApproximateIndex(inner, backend), record, backend)
-        if folder is not None:
-            size = write_structure(folder, backend)
-            record = record.model_copy(update={"bytes": size})
-            built = BuiltIndex(built.index, record, backend)
+        built = _approximate(inner, ranker, choice, options, queries)
     if folder is not None:
+        if isinstance(built.backend, FaissBackend):
+            size = write_structure(folder, built.backend)
+            record = built.record.model_copy(update={"bytes": size})
+            built = BuiltIndex(built.index, record, built.backend)
         write_record(folder, built.record)
     return built
 
 
+def _approximate(
+    inner: InnerProduct,
+    ranker: Ranker,
+    choice: Choice,
+    options: IndexOptions,
+    queries: Tensor,
+) -> BuiltIndex:
+    """Returns an index that searches as long as the wanted recall needs."""
+    start, oracle, keys = time.perf_counter(), ExactIndex(ranker), inner.keys
+    faiss, milvus, size = None, None, 0
+    if choice.kind == "milvus":
+        place = _milvus_options(options, keys)
+        built = MilvusBackend.build(keys, place, token())
+        longer, recall = searched_long_enough(inner, built, oracle, queries, options.recall)
+        backend, milvus = WatchedBackend(longer), longer.options
+    else:
+        built = FaissBackend.build(keys, FaissOptions.parse({"kind": choice.kind}, "the index"))
+        backend, recall = searched_long_enough(inner, built, oracle, queries, options.recall)
+        faiss, size = backend.options, bytes_of(backend.options, ranker.n_items, keys.shape[1])
+    record = IndexRecord(
+        kind=choice.kind,
+        reason=choice.reason,
+        n_items=ranker.n_items,
+        width=keys.shape[1],
+        recall=dict(recall),
+        queries=len(queries),
+        seconds=time.perf_counter() - start,
+        bytes=size,
+        keys=digest(keys),
+        faiss=faiss,
+        milvus=milvus,
+    )
+    return BuiltIndex(ApproximateIndex(inner, backend), record, backend)
+
+
 def load_index(run: Run, folder: Path | None = None) -> BuiltIndex:
     """Returns the index that is stored with a run.
+
+    A vector database need not answer now: until it does, every item is scored.
 
     Args:
         run: Whose items are searched.
@@ -124,10 +151,12 @@ def load_index(run: Run, folder: Path | None = None) -> BuiltIndex:
 
     Raises:
         ArtifactError: There is none, it is damaged, or it was built of other vectors.
+        MissingExtraError: What it is searched with is not installed.
+        ConfigError: The environment names an address that is none.
     """
     folder = _folder_of(run) if folder is None else folder
     stored, ranker = read_index(folder), run.ranker()
-    if stored.backend is None:
+    if stored.record.kind == "exact":
         return BuiltIndex(ExactIndex(ranker), stored.record)
     inner = inner_product(ranker)
     if inner is None or digest(inner.keys) != stored.record.keys:
@@ -135,7 +164,8 @@ def load_index(run: Run, folder: Path | None = None) -> BuiltIndex:
             f"The index in '{folder}' was built of other vectors than the run has now.",
             "Build it again with: vlmrec index RUN",
         )
-    return BuiltIndex(ApproximateIndex(inner, stored.backend), stored.record, stored.backend)
+    backend = stored.backend or _distant(stored.record, inner.keys)
+    return BuiltIndex(ApproximateIndex(inner, backend), stored.record, backend)
 
 
 def index_of(run: Run) -> BuiltIndex:
@@ -164,6 +194,46 @@ def example_histories(run: Run) -> Tensor:
     items = rng.choice(len(weights), size=(_QUERIES, longest), p=weights / weights.sum()) + 1
     lengths = rng.integers(1, longest + 1, size=(_QUERIES, 1))
     return torch.as_tensor(np.where(np.arange(longest) < lengths, items, 0))
+
+
+def _require_address(options: IndexOptions) -> None:
+    if options.kind == "milvus":
+        if options.url is None:
+            raise ConfigError(
+                "An index of kind 'milvus' was asked for without the address of its server.",
+                "Give it with --url http://HOST:19530",
+            )
+        require_address(options.url)
+    elif options.url is not None:
+        raise ConfigError(
+            f"The address '{options.url}' was given for an index of kind '{options.kind}', which "
+            "needs no server.",
+            "Give --kind milvus, or leave --url out.",
+        )
+
+
+def _milvus_options(options: IndexOptions, keys: Tensor) -> MilvusOptions:
+    # The name is bound to the keys, so that a collection of others is never searched.
+    name = f"{options.collection}_{digest(keys)[:32]}"
+    return MilvusOptions.parse({"url": options.url, "collection": name}, "the index")
+
+
+def _distant(record: IndexRecord, keys: Tensor) -> WatchedBackend:
+    """Returns the collection that a record names, searched where it can be reached.
+
+    The token is for an address that its owner named; a run folder may come from anybody.
+    """
+    if record.milvus is None:
+        raise ArtifactError(
+            f"The record of the index says '{record.kind}' and not where it is.",
+            "Build it again with: vlmrec index RUN",
+        )
+    named = named_address()
+    url = require_address(record.milvus.url) if named is None else named
+    place = record.milvus.model_copy(update={"url": url})
+    backend = WatchedBackend(MilvusBackend(place, keys, "" if named is None else token()))
+    backend.look()
+    return backend
 
 
 def _exact(ranker: Ranker, choice: Choice, inner: InnerProduct | None) -> BuiltIndex:
