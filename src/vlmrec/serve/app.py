@@ -23,6 +23,7 @@ from vlmrec.serve.routes_service import service_router
 from vlmrec.serve.schemas import Problem
 from vlmrec.serve.service import Service
 from vlmrec.serve.store.store import StoreError
+from vlmrec.serve.unable import UnableError
 
 _log = logging.getLogger("vlmrec.serve")
 _REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -79,6 +80,11 @@ def _answer_errors(app: FastAPI) -> None:
     async def _store(_: Request, error: StoreError) -> JSONResponse:
         _log.error("%s", error)
         return problem(503, "The database cannot be used now; nothing was stored.", "Try again.")
+
+    @app.exception_handler(UnableError)
+    async def _unable(_: Request, error: UnableError) -> JSONResponse:
+        _log.error("%s Cause: %s", error, error.__cause__)
+        return problem(503, error.problem, error.fix)
 
     @app.exception_handler(OverloadedError)
     async def _busy(_: Request, __: OverloadedError) -> JSONResponse:
