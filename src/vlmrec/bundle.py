@@ -108,12 +108,20 @@ def read_bundle(folder: Path) -> Bundle:
     weights = load_tensors(folder / _WEIGHTS)
     for name, digest in hashes.items():
         _verify(folder / name, digest)
-    vectors = load_tensors(folder / _VECTORS)["vectors"] if _VECTORS in hashes else None
+    vectors = _own_copy(load_tensors(folder / _VECTORS)["vectors"]) if _VECTORS in hashes else None
     ranks, warm_ranks = (
         pl.read_parquet(folder / name) if name in hashes else None for name in (_RANKS, _WARM_RANKS)
     )
     items = _read_items(folder)
     return Bundle(info, weights, vectors, items, ranks, warm_ranks)
+
+
+def _own_copy(mapped: Tensor) -> Tensor:
+    """Returns a tensor that does not need its file any more.
+
+    A process that reads a mapped file which was cut off meanwhile is ended by the system.
+    """
+    return mapped.clone()
 
 
 def run_identity(folder: Path) -> str:

@@ -6,6 +6,8 @@ import pytest
 import torch
 from tests.served_shop import N, ask, listed, picture, put
 
+from vlmrec.core.errors import ArtifactError
+
 
 def test_a_new_item_is_recommended_at_once_and_can_be_changed_and_removed(start):
     client, service = start()
@@ -117,3 +119,51 @@ def test_two_servers_on_one_database_follow_each_other(start):
         assert sorted(ask(client, history=["i03"], filter='genre = "new"')) == ["n1", "n2"]
         assert "i05" not in ask(client, history=["i03"], k=500)
     assert service.live.change == 3
+
+
+def test_many_changes_at_once_are_made_together_and_each_gets_its_own_answer(start):
+    client, service = start()
+    answers, made = {}, []
+    put_items = service.store.put_items
+    service.store.put_items = lambda items: (made.append(len(items)), put_items(items))[1]
+
+    def work(k):
+        if k == 5:
+            answers[k] = put(client, "bad", {})
+        elif k == 9:
+            answers[k] = client.delete("/items/i05")
+        else:
+            answers[k] = put(client, f"n{k % 8}", {"title": f"thing {k}", "genre": "new"})
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(16)]
+    with service._changing:  # so that all of them wait
+        for one in threads:
+            one.start()
+        threading.Event().wait(0.5)
+    for one in threads:
+        one.join()
+    assert [k for k, one in answers.items() if one.status_code != 200] == [5]
+    assert "has none of what the model reads" in answers[5].json()["problem"]
+    assert sorted(ask(client, history=["i03"], filter='genre = "new"', k=99)) == [
+        f"n{k}" for k in range(8) if k != 5 or 13 in answers
+    ]
+    assert "i05" not in ask(client, history=["i03"], k=500)
+    assert len(made) < 15
+    assert service.live.change == service.store.latest_change() == len(made)
+
+
+def test_an_encoder_that_is_not_that_of_the_training_is_told_as_no_fault_of_the_request(
+    start, monkeypatch, caplog
+):
+    client, service = start()
+
+    def foreign(*_args, **_given):
+        raise ArtifactError("The text encoder '/secret/bert' is not the one.")
+
+    monkeypatch.setattr("vlmrec.pipeline.placing.gather_content", foreign)
+    answer = put(client, "n1", {"title": "thing"})
+    assert answer.status_code == 503
+    assert "cannot be taken in now: what reads words and pictures" in answer.json()["problem"]
+    assert "secret" not in answer.text
+    assert "/secret/bert" in caplog.text
+    assert service.store.items(["n1"]) == {}

@@ -89,6 +89,21 @@ def test_promoted_items_get_their_share_of_the_places(start):
     assert told["items"][3]["item_id"] == "i20"
 
 
+def test_promoted_items_get_their_share_where_popularity_answers_too(start):
+    client, _ = start()
+    plain = ask(client, k=10)
+    named = [name for name in (f"i{k:02d}" for k in range(N)) if name not in plain][:4]
+    for promote in ({"items": named, "share": 0.2}, {"filter": "year < 1994", "share": 0.2}):
+        told = client.post("/recommend", json={"k": 10, "promote": promote, "deny": plain[:1]})
+        answer = told.json()
+        assert answer["fallback"] == "popularity"
+        places = [one["rank"] for one in answer["items"] if one["promoted"]]
+        assert len(answer["items"]) == 10
+        assert {5, 10} <= set(places)
+        others = [one["item_id"] for one in answer["items"] if not one["promoted"]]
+        assert others[:3] == [name for name in plain[1:] if name in others][:3]
+
+
 def test_diversity_changes_the_order_and_keeps_the_first(start):
     client, _ = start()
     plain = ask(client, history=["i03", "i06"], k=6)

@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from vlmrec.core.growing import GrowingTable
 from vlmrec.core.protocols import PersonalRanker
 from vlmrec.data.sequences import Sequences
 from vlmrec.data.splits import cases_at
 from vlmrec.evaluation.help_grid import ranks_with_help
-from vlmrec.evaluation.lifting import lifted, offset_for_exposure, places_bought
+from vlmrec.evaluation.lifting import (
+    KnownLists,
+    lifted,
+    offset_for_exposure,
+    places_bought,
+)
 from vlmrec.evaluation.quota import Quota
 from vlmrec.evaluation.ranking import rank_targets
 from vlmrec.items.content_tower import RawContent
@@ -164,3 +170,44 @@ def test_leaning_is_a_weighted_mean_of_the_nearest():
         assert torch.equal(lean_on_neighbours(own, new, vectors, known, **off), own)
     everyone = lean_on_neighbours(own, new, vectors, known, neighbours=99, lean=1.0)
     assert everyone[0].sum().item() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_lists_of_known_items_tell_what_new_ones_buy_without_scoring_all_again():
+    generator = torch.Generator().manual_seed(3)
+    vectors = torch.randn(61, 6, generator=generator)
+    vectors[0] = 0
+    new = np.arange(61) > 48
+    histories = np.array([[3, 0], [7, 9], [48, 0], [1, 2]])
+
+    class Table:
+        max_len, device = 2, torch.device("cpu")
+
+        def __init__(self, table):
+            self.table, self.n_items = table, len(table) - 1
+
+        def encode(self, histories):
+            return self.table[histories].sum(dim=1)
+
+        def score(self, queries, start, stop):
+            return queries @ self.table[start:stop].T
+
+    lists = KnownLists(Table(vectors[:49]), histories, 48)
+    alone = Table(torch.cat([vectors[:1], vectors[49:]]))
+    expected = places_bought(Table(vectors), histories, new)
+    assert len(expected) == 40
+    np.testing.assert_allclose(lists.places_bought(alone), expected, rtol=1e-5, atol=1e-5)
+    few = Table(torch.cat([vectors[:1], vectors[49:52]]))
+    assert len(lists.places_bought(few)) == 12
+
+
+def test_a_table_grows_without_changing_what_was_given_out():
+    table, first = GrowingTable(), torch.arange(6.0).view(3, 2)
+    one = table.longer(first, torch.full((1, 2), 7.0))
+    two = table.longer(one, torch.full((400, 2), 8.0))  # no room: copied
+    three = table.longer(two, torch.full((2, 2), 9.0))  # there is room now
+    other = table.longer(two, torch.full((1, 2), 5.0))  # not the latest: copied
+    assert three.data_ptr() == two.data_ptr() != other.data_ptr()
+    assert three[-3:, 0].tolist() == [8, 9, 9]
+    assert other[-2:, 0].tolist() == [8, 5]
+    assert one.tolist() == [*first.tolist(), [7, 7]]
+    assert len(two) == 404

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from vlmrec.core.errors import ConfigError, DataError
-from vlmrec.serve.batching import Batcher, OverloadedError
+from vlmrec.serve.batching import Batcher, OverloadedError, apart
 from vlmrec.serve.diversity import diverse
 from vlmrec.serve.guard import role_for
 from vlmrec.serve.keys import Keys, new_key
@@ -23,6 +23,9 @@ from vlmrec.serve.options import ServeOptions
 from vlmrec.serve.pictures import FORMATS, check_picture, kept_picture
 from vlmrec.serve.rate import RateLimit
 from vlmrec.serve.running import require_safe
+from vlmrec.serve.shown import ShownLists
+from vlmrec.serve.store.records import Shown
+from vlmrec.serve.store.store import StoreError
 
 
 def write_keys(folder, entries):
@@ -219,3 +222,48 @@ def test_logs_are_json_whatever_they_hold():
         line = formatter.format(record)
         assert "\n" not in line
         assert json.loads(line)[key] == value
+
+
+class Gone:
+    """A database that is gone until it is back."""
+
+    def __init__(self):
+        self.back, self.kept = False, []
+
+    def keep_shown(self, lists):
+        if not self.back:
+            raise StoreError("gone")
+        self.kept += lists
+
+
+def test_lists_wait_for_a_database_that_is_gone(monkeypatch):
+    monkeypatch.setattr("vlmrec.serve.shown._AT_A_TIME", 3)
+    store = Gone()
+    waiting = ShownLists(store)
+    every = [Shown(f"r{k}", None, (), "run", k) for k in range(8)]
+    for one in every:
+        waiting.add(one)
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            waiting.write()
+        assert len(waiting) == 8
+    store.back = True
+    waiting.write()
+    waiting.write()
+    assert store.kept == every
+    assert len(waiting) == 0
+
+
+def test_of_too_many_waiting_lists_the_oldest_are_given_up(monkeypatch):
+    monkeypatch.setattr("vlmrec.serve.shown._MOST", 5)
+    store = Gone()
+    waiting = ShownLists(store)
+    for k in range(8):
+        waiting.add(Shown(f"r{k}", None, (), "run", k))
+    store.back = True
+    waiting.write()
+    assert [one.recommendation_id for one in store.kept] == ["r3", "r4", "r5", "r6", "r7"]
+
+
+def test_what_has_one_name_is_done_one_after_the_other():
+    assert apart(["a", "b", "a", "c", "c", "a"], str) == [["a", "b"], ["a", "c"], ["c", "a"]]

@@ -110,7 +110,59 @@ def places_bought(
         others = scores[:, columns[False]].topk(min(list_length, len(columns[False])), dim=1)
         best = scores[:, columns[True]].topk(k, dim=1)
         found.append((others.values[:, -k:].flip(1) - best.values).flatten())
-    margins = torch.cat(found)
+    return _ascending(torch.cat(found))
+
+
+class KnownLists:
+    """Lists of known items alone, kept to be asked what ever more new ones buy in them.
+
+    `places_bought` scores the whole catalogue each time; this does so once, and new items alone
+    later. It is for rankers whose queries do not depend on the items that are scored.
+
+    Args:
+        ranker: What scores.
+        histories: ``[H, T] int64`` right-padded, of known items; they are not listed again.
+        n_known: The items ``1..n_known`` are known.
+        list_length: Places of each list.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self,
+        ranker: Ranker,
+        histories: NDArray[np.int64],
+        n_known: int,
+        list_length: int = LIST_LENGTH,
+    ) -> None:
+        queries: list[Tensor] = []
+        best: list[Tensor] = []
+        for first in range(0, len(histories), step := max(16, _SCORES_AT_A_TIME // n_known)):
+            rows = torch.as_tensor(histories[first : first + step], device=ranker.device)
+            made = ranker.encode(rows)
+            scores = ranker.score(made, 1, n_known + 1).cpu()  # [B, n_known]
+            inside, place = rows.cpu().nonzero().T
+            scores[inside, rows.cpu()[inside, place] - 1] = float("-inf")
+            best.append(scores.topk(min(list_length, n_known), dim=1).values)
+            queries.append(made)
+        self._queries, self._best, self._length = torch.cat(queries), torch.cat(best), list_length
+
+    @torch.no_grad()
+    def places_bought(self, new: Ranker) -> NDArray[np.float32]:
+        """Returns what `vlmrec.evaluation.lifting.places_bought` does.
+
+        Args:
+            new: Scores the new items alone, as 1..N, by queries of the same kind.
+        """
+        k = min(self._length, self._best.shape[1], new.n_items)
+        step = max(16, _SCORES_AT_A_TIME // new.n_items)
+        found = [
+            new.score(self._queries[i : i + step], 1, new.n_items + 1).cpu().topk(k, dim=1).values
+            for i in range(0, len(self._queries), step)
+        ]
+        return _ascending((self._best[:, -k:].flip(1) - torch.cat(found)).flatten())
+
+
+def _ascending(margins: Tensor) -> NDArray[np.float32]:
     return margins[margins.isfinite()].sort().values.numpy()
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from vlmrec.core.columns import PADDING_ID
 from vlmrec.core.inner_product import InnerProduct
 from vlmrec.index.exact import search_among
 from vlmrec.index.search import EVERYTHING, Found, Limits, everything, require_length
@@ -71,8 +72,11 @@ class ApproximateIndex:
         self._backend = backend
         known = self.n_items if known is None else known
         later = torch.arange(known + 1, self.n_items + 1)
-        changed = torch.zeros(0, dtype=torch.int64) if changed is None else changed
-        self._scanned = torch.cat([changed.unique(), later])
+        self._changed = torch.zeros(0, dtype=torch.int64) if changed is None else changed.unique()
+        self._scanned = torch.cat([self._changed, later])  # [S], ascending
+        behind = inner.keys[known + 1 :]
+        many = len(self._changed)
+        self._scanned_keys = torch.cat([inner.keys[self._changed], behind]) if many else behind
 
     @property
     def n_items(self) -> int:
@@ -90,7 +94,8 @@ class ApproximateIndex:
                 return search_among(self._inner, made, allowed.nonzero()[:, 0], k, limits)
         longest = 0 if limits.excluded is None else limits.excluded.shape[1]
         n = min(int(k * self._backend.spare) + longest, self.n_items)
-        step = max(1, _KEYS_AT_A_TIME // (n * self._inner.keys.shape[1]))
+        wide = max(n * self._inner.keys.shape[1], len(self._scanned))
+        step = max(1, _KEYS_AT_A_TIME // wide)
         parts = [
             self._search(made[i : i + step], n, k, limits.rows(slice(i, i + step)))
             for i in range(0, len(made), step)
@@ -102,10 +107,20 @@ class ApproximateIndex:
         proposed = self._backend.propose(known, n, limits.allowed)
         if proposed is None:
             return search_among(self._inner, queries, self._every(), k, limits)
+        if len(self._changed):
+            proposed = proposed.masked_fill(torch.isin(proposed, self._changed), PADDING_ID)
         if len(self._scanned):
-            proposed = torch.cat([proposed, self._scanned.expand(len(queries), -1)], dim=1)
+            proposed = torch.cat([proposed, self._best_scanned(queries, k, limits)], dim=1)
         found = search_among(self._inner, queries, _each_once(proposed), k, limits)
         return self._completed(found, queries, k, limits)
+
+    def _best_scanned(self, queries: Tensor, k: int, limits: Limits) -> Tensor:
+        """Returns ``[B, n]`` proposals among the scanned items: one product for all queries."""
+        scores = (queries @ self._scanned_keys.T).float().cpu()  # [B, S]
+        every = self._scanned.expand(len(queries), -1)
+        scores.masked_fill_(limits.hides(every), float("-inf"))
+        best, places = scores.topk(min(int(k * self._backend.spare), len(self._scanned)), dim=1)
+        return self._scanned[places].masked_fill(best == float("-inf"), PADDING_ID)
 
     def _completed(self, found: Found, queries: Tensor, k: int, limits: Limits) -> Found:
         """Searches everything for queries whose list is shorter than it could be."""

@@ -210,6 +210,15 @@ class SequenceRecommender(Recommender):
         table[PADDING_ID] = 0.0
         return table
 
+    @torch.no_grad()
+    def vectors_at(self, items: Tensor) -> Tensor:
+        """Returns the vectors ``[n, D]`` of items ``[n] int64``, and makes no others."""
+        was_training = self.training
+        self.eval()
+        vectors = self.items(items).detach().clone()
+        self.train(was_training)
+        return vectors
+
     def ranker(self, item_vectors: Tensor | None = None) -> "SequenceRanker":
         """Returns a frozen view; see the base class."""
         return self._view(self.item_table() if item_vectors is None else item_vectors)

@@ -150,6 +150,14 @@ class Recommender(nn.Module):
         del catalog
         return None
 
+    def vectors_at(self, items: Tensor) -> Tensor | None:
+        """Returns the vectors ``[n, D]`` that were learned for items ``[n] int64``.
+
+        None for models without item vectors.
+        """
+        vectors = getattr(self.ranker(), "item_vectors", None)
+        return vectors[items] if isinstance(vectors, Tensor) else None
+
     def own_weights(self) -> dict[str, Tensor]:
         """Returns the weights that go into ``model.safetensors``."""
         return dict(self.state_dict())

@@ -9,16 +9,14 @@ import polars as pl
 import torch
 
 from vlmrec.core.columns import ITEM_ID, TITLE
-from vlmrec.core.errors import ArtifactError, ConfigError, DataError
+from vlmrec.core.errors import ConfigError, DataError
 from vlmrec.data.catalog import Catalog, complete_table, match_pictures
 from vlmrec.data.frames import Frame, to_polars
 from vlmrec.data.vocabulary import Vocabulary
 from vlmrec.items.cache import VectorCache
-from vlmrec.items.content_tower import RawContent
-from vlmrec.pipeline.content import gather_content, raw
 from vlmrec.pipeline.new_items import NewItems
+from vlmrec.pipeline.placing import Placing
 from vlmrec.pipeline.run import NEW_ITEMS, Run
-from vlmrec.pipeline.vector_sources import require_encoders
 
 
 def add_items(
@@ -28,6 +26,7 @@ def add_items(
     *,
     new_items: NewItems | None = None,
     cache: VectorCache | None = None,
+    placing: Placing | None = None,
 ) -> Run:
     """Returns the run with more items, embedded from their words and pictures.
 
@@ -43,6 +42,7 @@ def add_items(
             are found by ``<item_id>.<suffix>``.
         new_items: How new items get into lists. Holds for all that were ever added to the run.
         cache: Where frozen vectors are kept; default: the user's cache folder.
+        placing: What was found of the same model when others were added.
 
     Raises:
         ConfigError: The model knows items by id only.
@@ -62,52 +62,43 @@ def add_items(
             f"The model '{run.spec.name}' knows items by id only; it cannot place new ones.",
             "Train a content model, such as sasrec-content.",
         )
+    placing = placing or Placing()
     if grown is not None:
         model, own = grown
         added = own
     else:
         model = run.model
-        own, added = placed(run, catalog, cache, options)
+        own, added = placing.placed(run, catalog, cache, options)
     require_content(catalog, ~added.any(dim=1))
     table = pl.concat(
         [run.items, catalog.table.select(ITEM_ID, TITLE).with_columns(n_train=pl.lit(0))],
         how="vertical_relaxed",
     )
-    info = {name: value for name, value in run.info.items() if name != NEW_ITEMS}
     grown_run = replace(
-        run, model=model, item_vectors=torch.cat([vectors, added]), items=table, info=info
+        run,
+        model=model,
+        item_vectors=placing.table.longer(vectors, added),
+        items=table,
+        info={name: value for name, value in run.info.items() if name != NEW_ITEMS},
     )
-    as_they_are = replace(grown_run, item_vectors=torch.cat([vectors, own]))
-    return _lifted(grown_run, options, as_they_are)
-
-
-def _lifted(run: Run, options: NewItems, as_they_are: Run) -> Run:
-    """Returns a run that knows how its added items get into lists."""
-    n_train = np.concatenate([[0], run.items["n_train"].to_numpy()])
-    own = as_they_are.ranker()
-    offset = options.offset_over(run.ranker(), n_train, run.added, own=own)
+    offset = None if grown is not None else placing.offset(grown_run, own, options)
+    if offset is None:
+        offset = _offset(grown_run, options, torch.cat([vectors, own]))
     record = {"offset": offset, "quota": options.quota}
-    return replace(run, info={**run.info, NEW_ITEMS: record})
+    return replace(grown_run, info={**grown_run.info, NEW_ITEMS: record})
 
 
-def placed(
-    run: Run, catalog: Catalog, cache: VectorCache | None, options: NewItems
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns vectors ``[n, D]`` of items known by frozen content, zero where it is lacking.
+def _offset(run: Run, options: NewItems, own: torch.Tensor) -> float:
+    """Returns what the scores of added items are lifted by.
 
-    The first are what the model makes of their content, the second lean on neighbours.
+    Args:
+        run: With the items added.
+        options: How they get into lists.
+        own: ``[I + 1, D]`` the vectors of the items, of the latest ones without neighbours.
     """
-    content = _content(run, run.spec.content(), catalog, catalog.table[ITEM_ID].to_list(), cache)
-    own = run.model.content_vectors(content)
-    if own is None:
-        raise ConfigError(f"The model '{run.spec.name}' cannot place new items.")
-    added = own
-    if run.item_vectors is not None:
-        n = run.info["shape"]["n_items"]  # those that were there in training
-        n_train = np.concatenate([[0], run.items["n_train"].to_numpy()[:n]])
-        added = options.vectors(run.model, own, content, run.item_vectors[: n + 1], n_train)
-    present = torch.stack([one.present for one in content.values()]).any(dim=0)
-    return own.masked_fill(~present[:, None], 0.0), added.masked_fill(~present[:, None], 0.0)
+    n_train = np.concatenate([[0], run.items["n_train"].to_numpy()])
+    alone = replace(run, item_vectors=own).ranker()
+    return options.offset_over(run.ranker(), n_train, run.added, own=alone)
 
 
 def require_content(catalog: Catalog, lost: torch.Tensor) -> None:
@@ -142,38 +133,3 @@ def new_catalog(items: Frame, images: str | os.PathLike[str] | None) -> Catalog:
     if root is not None:
         table = match_pictures(table, root)
     return Catalog(table, root)
-
-
-def _content(
-    run: Run,
-    wanted: dict[str, str],
-    catalog: Catalog,
-    names: list[str],
-    cache: VectorCache | None,
-) -> dict[str, RawContent]:
-    require_encoders(run.info["content"])
-    content = {}
-    for modality, source in wanted.items():
-        record = run.info["content"][modality]
-        fields = [name for name in run.info["text_fields"] if name in catalog.table.columns]
-        has = any(catalog.texts(fields)) if modality == "text" else any(catalog.image_paths())
-        if not has:
-            n = len(names) + 1
-            empty = torch.zeros(n, dtype=torch.bool)
-            content[modality] = RawContent(torch.zeros(n, record["width"]), empty)
-            continue
-        found = gather_content(
-            {modality: source},
-            catalog,
-            names,
-            cache=cache or VectorCache(),
-            text_fields=fields,
-        )
-        if found[modality].identity != record["identity"]:
-            raise ArtifactError(
-                f"The {modality} encoder '{source}' is not the one the run was trained with: "
-                "its weights or settings differ.",
-                "Use the same version of the encoder.",
-            )
-        content.update(raw(found))
-    return {name: one.rows(slice(1, None)) for name, one in content.items()}

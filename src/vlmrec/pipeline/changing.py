@@ -12,9 +12,10 @@ from vlmrec.data.catalog import Catalog
 from vlmrec.data.frames import Frame
 from vlmrec.data.sequences import IntArray
 from vlmrec.items.cache import VectorCache
-from vlmrec.pipeline.adding import new_catalog, placed, require_content
+from vlmrec.pipeline.adding import new_catalog, require_content
 from vlmrec.pipeline.new_items import NewItems
-from vlmrec.pipeline.run import Run, vectors_of
+from vlmrec.pipeline.placing import Placing
+from vlmrec.pipeline.run import Run
 
 
 def change_items(
@@ -24,6 +25,7 @@ def change_items(
     *,
     new_items: NewItems | None = None,
     cache: VectorCache | None = None,
+    placing: Placing | None = None,
 ) -> Run:
     """Returns the run with other words and pictures for items that it knows.
 
@@ -37,6 +39,7 @@ def change_items(
         images: Folder that image paths are relative to.
         new_items: How items that were added get into lists; as given to `add_items`.
         cache: Where frozen vectors are kept; default: the user's cache folder.
+        placing: What was found of the same model when others were added or changed.
 
     Raises:
         ConfigError: The model knows items by id only, or reads them itself.
@@ -55,21 +58,21 @@ def change_items(
             "so the words and pictures of its items cannot be changed.",
             "Train a content model, such as sasrec-content.",
         )
-    own, leaning = placed(run, catalog, cache, new_items or NewItems())
+    placing = placing or Placing()
+    own, leaning = placing.placed(run, catalog, cache, new_items or NewItems())
     require_content(catalog, ~own.any(dim=1))
     vectors = run.item_vectors.clone()
     trained = rows <= run.info["shape"]["n_items"]
     vectors[rows[~trained]] = leaning[~trained]
     there = torch.as_tensor(rows[trained])
     content = {name: one.rows(there) for name, one in known.items()}
-    learned, from_content = vectors_of(run.model.ranker()), run.model.content_vectors(content)
+    learned, from_content = run.model.vectors_at(there), run.model.content_vectors(content)
     if learned is not None and from_content is not None:
-        vectors[there] = learned[there] + own[trained] - from_content
+        vectors[there] = learned + own[trained] - from_content
     return replace(run, item_vectors=vectors, items=_retitled(run, catalog, rows))
 
 
 def _retitled(run: Run, catalog: Catalog, rows: IntArray) -> pl.DataFrame:
-    titles = run.items[TITLE].to_list()
-    for row, title in zip(rows, catalog.table[TITLE].to_list(), strict=True):
-        titles[row - 1] = title
-    return run.items.with_columns(pl.Series(TITLE, titles, dtype=pl.String))
+    titles = run.items[TITLE].clone()
+    titles.scatter(rows - 1, catalog.table[TITLE])
+    return run.items.with_columns(titles)

@@ -17,10 +17,11 @@ from vlmrec.items.content import (
 )
 from vlmrec.items.content_tower import RawContent
 from vlmrec.items.vector_table import VECTORS
+from vlmrec.pipeline.encoders import Encoders
 from vlmrec.pipeline.vector_sources import given_vectors, is_given
-from vlmrec.vlm.encoders import load_image_encoder, load_text_encoder
 from vlmrec.vlm.item_prompts import FORMATS, ItemFormat, PromptedItems
-from vlmrec.vlm.loading import is_vision_language, load_vlm
+from vlmrec.vlm.loading import is_vision_language
+from vlmrec.vlm.model import VisionLanguageModel
 from vlmrec.vlm.options import VlmOptions
 from vlmrec.vlm.visual_cache import VisualCache
 
@@ -36,6 +37,7 @@ def gather_content(
     text_fields: Sequence[str] | None = None,
     device: torch.device | None = None,
     quiet: bool = True,
+    encoders: Encoders | None = None,
 ) -> dict[str, ContentVectors]:
     """Returns the frozen vectors ``[I + 1, W]`` of each modality.
 
@@ -48,6 +50,7 @@ def gather_content(
         text_fields: Columns to read; default: see `Catalog.default_text_fields`.
         device: Where encoders compute; default CPU.
         quiet: Show no progress.
+        encoders: Those that are loaded already, and where others are kept; default: none.
 
     Raises:
         ConfigError: No item has the modality, or a source is none of these.
@@ -67,6 +70,7 @@ def gather_content(
                 cache=cache,
                 device=device,
                 quiet=quiet,
+                encoders=encoders,
             )
         if not bool(content.present.any()):
             raise ConfigError(
@@ -108,6 +112,7 @@ def encode_catalog(
     cache: VectorCache | None = None,
     device: torch.device | None = None,
     quiet: bool = True,
+    encoders: Encoders | None = None,
 ) -> ContentVectors:
     """Returns what an encoder makes of every item.
 
@@ -121,6 +126,7 @@ def encode_catalog(
         cache: Known vectors, or None; visual features are kept in its folder too.
         device: Where to compute; default CPU.
         quiet: Show no progress.
+        encoders: Those that are loaded already, and where others are kept; default: none.
 
     Raises:
         ConfigError: The modality is unknown, or prompt or options do not go with the encoder.
@@ -129,8 +135,10 @@ def encode_catalog(
         raise ConfigError(
             f"Unknown modality '{modality}'.", "Expected is one of: text, image, both."
         )
+    loaded = encoders or Encoders()
     if modality == "both" or is_vision_language(encoder):
-        tool = _prompted(modality, encoder, prompt, options, cache, device)
+        model = loaded.vision_language(encoder, options, device)
+        tool = _prompted(modality, model, prompt, cache)
         pictures = catalog.image_paths()
         with bar("encoding items", quiet=quiet) as advance:
             return item_vectors(catalog.texts(text_fields), pictures, tool, cache, progress=advance)
@@ -139,38 +147,20 @@ def encode_catalog(
             f"The encoder '{encoder}' reads no prompts and has no such options.",
             "Give a vision-language model, or --modality both, or leave them out.",
         )
-    return _encode(modality, encoder, catalog, text_fields, cache, device, quiet)
+    if modality == "text":
+        text = loaded.text(encoder, device)
+        with bar("encoding texts", quiet=quiet) as advance:
+            return content_vectors(catalog.texts(text_fields), text, cache, progress=advance)
+    eye = loaded.image(encoder, device)
+    with bar("encoding pictures", quiet=quiet) as advance:
+        return picture_vectors(catalog.image_paths(), eye, cache, progress=advance)
 
 
 def _prompted(
-    modality: str,
-    encoder: str,
-    prompt: str | None,
-    options: VlmOptions | None,
-    cache: VectorCache | None,
-    device: torch.device | None,
+    modality: str, model: VisionLanguageModel, prompt: str | None, cache: VectorCache | None
 ) -> PromptedItems:
     layout = ItemFormat(prompt or FORMATS[modality])
-    model = load_vlm(encoder, options, device=device)
     if cache is not None:
         identity = model.visual_identity()
         model.use_visual_cache(VisualCache(cache.folder, identity, strict=cache.strict))
     return PromptedItems(model, layout)
-
-
-def _encode(
-    modality: str,
-    encoder: str,
-    catalog: Catalog,
-    text_fields: Sequence[str] | None,
-    cache: VectorCache | None,
-    device: torch.device | None,
-    quiet: bool,
-) -> ContentVectors:
-    if modality == "text":
-        tool = load_text_encoder(encoder, device=device)
-        with bar("encoding texts", quiet=quiet) as advance:
-            return content_vectors(catalog.texts(text_fields), tool, cache, progress=advance)
-    eye = load_image_encoder(encoder, device=device)
-    with bar("encoding pictures", quiet=quiet) as advance:
-        return picture_vectors(catalog.image_paths(), eye, cache, progress=advance)

@@ -13,9 +13,14 @@ from vlmrec.core.config import StrictConfig
 from vlmrec.core.protocols import Ranker
 from vlmrec.core.random import Streams
 from vlmrec.data.sequences import IntArray
-from vlmrec.evaluation.lifting import LIST_LENGTH, offset_for_exposure, places_bought
+from vlmrec.evaluation.lifting import (
+    LIST_LENGTH,
+    KnownLists,
+    offset_for_exposure,
+    places_bought,
+)
 from vlmrec.items.content_tower import RawContent
-from vlmrec.items.neighbours import lean_on_neighbours
+from vlmrec.items.neighbours import Neighbours
 from vlmrec.models.spec import Recommender
 
 _LISTS = 1000
@@ -52,6 +57,7 @@ class NewItems(StrictConfig):
         content: Mapping[str, RawContent],
         known_vectors: Tensor,
         n_train: IntArray,
+        around: Neighbours | None = None,
     ) -> Tensor:
         """Returns ``[n, D]`` vectors of new items.
 
@@ -62,20 +68,25 @@ class NewItems(StrictConfig):
             content: Their frozen vectors ``[n, W]``, by modality.
             known_vectors: ``[I + 1, D]`` of the items that the model was built for.
             n_train: ``[I + 1]`` events of each in training.
+            around: What `around` returned, where it was asked before.
+        """
+        by, known = self.neighbours_by, around or self.around(model, n_train)
+        if known is None or by not in content:
+            return own
+        return known.lean(
+            own, content[by], known_vectors, neighbours=self.neighbours, lean=self.lean
+        )
+
+    def around(self, model: Recommender, n_train: IntArray) -> Neighbours | None:
+        """Returns the items that new ones may lean on, None where the model knows no content.
+
+        The arguments are those of `vectors`.
         """
         known, by = model.known_content(), self.neighbours_by
-        if known is None or by not in known or by not in content:
-            return own
+        if known is None or by not in known:
+            return None
         shaped = torch.as_tensor(np.flatnonzero(n_train >= _FEWEST_EVENTS))
-        there = RawContent(known[by].vectors[shaped], known[by].present[shaped])
-        return lean_on_neighbours(
-            own,
-            content[by],
-            known_vectors[shaped],
-            there,
-            neighbours=self.neighbours,
-            lean=self.lean,
-        )
+        return Neighbours(shaped, known[by].rows(shaped))
 
     def offset_over(
         self,
@@ -108,6 +119,26 @@ class NewItems(StrictConfig):
         least = 0.0 if own is None else exposure_of(own, n_train, new, candidates)
         return offsets_for([max(self.exposure, least)], ranker, n_train, new, candidates)[0]
 
+    def offset_in(self, lists: KnownLists, new: Ranker, own: Ranker, share: float) -> float:
+        """Returns what `offset_over` does, without scoring known items again.
+
+        Args:
+            lists: For histories of `histories_for`.
+            new: Scores the new items alone, as they are.
+            own: The same by what the model makes of their content.
+            share: Of the items that are new.
+        """
+        if self.quota:
+            return 0.0
+        if self.offset is not None:
+            return self.offset
+        if not self.exposure:
+            return 0.0
+        bought = lists.places_bought(new)
+        wanted = max(self.exposure, _exposure(lists.places_bought(own), share))
+        shown = _exposure(bought, share)
+        return offset_for_exposure(bought, wanted, _LISTS, share) if wanted > shown else 0.0
+
 
 def offsets_for(
     exposures: Sequence[float],
@@ -120,7 +151,7 @@ def offsets_for(
     share = _share(new, candidates)
     if not any(exposures) or not share or not n_train.any():
         return [0.0 for _ in exposures]
-    bought = places_bought(ranker, _histories(n_train), new, candidates)
+    bought = places_bought(ranker, histories_for(n_train), new, candidates)
     shown = _exposure(bought, share)
     return [
         offset_for_exposure(bought, one, _LISTS, share) if one > shown else 0.0 for one in exposures
@@ -137,7 +168,7 @@ def exposure_of(
     share = _share(new, candidates)
     if not share or not n_train.any():
         return 0.0
-    return _exposure(places_bought(ranker, _histories(n_train), new, candidates), share)
+    return _exposure(places_bought(ranker, histories_for(n_train), new, candidates), share)
 
 
 def _exposure(bought: NDArray[np.float32], share: float) -> float:
@@ -149,7 +180,7 @@ def _share(new: NDArray[np.bool_], candidates: IntArray | None) -> float:
     return float((new[1:] if candidates is None else new[candidates]).mean())
 
 
-def _histories(n_train: IntArray) -> IntArray:
+def histories_for(n_train: IntArray) -> IntArray:
     """Returns ``[H, 1]`` histories of one item each, drawn by how often items occur."""
     rng = Streams(0).numpy("lists for new items")
     return rng.choice(len(n_train), size=(_LISTS, 1), p=n_train / n_train.sum())

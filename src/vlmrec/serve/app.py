@@ -25,8 +25,11 @@ from vlmrec.serve.routes_service import service_router
 from vlmrec.serve.schemas import Problem
 from vlmrec.serve.service import Service
 from vlmrec.serve.store.store import StoreError
+from vlmrec.serve.unable import UnableError
 
 _log = logging.getLogger("vlmrec.serve")
+_UNREADABLE = "There was an error parsing the body"
+"""What FastAPI says of bodies that make the reader of JSON itself fail."""
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": what}
     for status, what in (
@@ -34,6 +37,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         (401, "No key, or none that is known."),
         (403, "The key may not do this."),
         (404, "There is no such thing."),
+        (408, "The body does not come."),
         (413, "The body is too large."),
         (422, "What was asked makes no sense; the answer says why."),
         (429, "Too many requests of this key or address."),
@@ -61,6 +65,7 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
         description="Next-item recommendations from pictures, words and clicks.",
         lifespan=life,
         responses=_REFUSALS,
+        redirect_slashes=False,  # the host of a redirect would be what the request says
     )
     for router in (
         lists_router(service),
@@ -71,24 +76,34 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     ):
         app.include_router(router)
     add_page(app)
+    _answer_when_unable(app)
     _answer_errors(app)
     app.add_middleware(Guard, service=service, keys=keys or Keys({}))
     return app
 
 
-def _answer_errors(app: FastAPI) -> None:
-    """Makes every error a `Problem`; none tells of files, code or the database's address."""
+def _answer_when_unable(app: FastAPI) -> None:
+    """Makes what is no fault of the request a 503."""
 
     @app.exception_handler(StoreError)
     async def _store(_: Request, error: StoreError) -> JSONResponse:
         _log.error("%s", error)
         return problem(503, "The database cannot be used now; nothing was stored.", "Try again.")
 
+    @app.exception_handler(UnableError)
+    async def _unable(_: Request, error: UnableError) -> JSONResponse:
+        _log.error("%s Cause: %s", error, error.__cause__)
+        return problem(503, error.problem, error.fix)
+
     @app.exception_handler(OverloadedError)
     async def _busy(_: Request, __: OverloadedError) -> JSONResponse:
         answer = problem(503, "Too many requests wait for an answer.", "Try again in a moment.")
         answer.headers["Retry-After"] = "1"
         return answer
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Makes every error a `Problem`; none tells of files, code or the database's address."""
 
     @app.exception_handler(ArtifactError)
     async def _artifact(_: Request, error: ArtifactError) -> JSONResponse:
@@ -103,12 +118,14 @@ def _answer_errors(app: FastAPI) -> None:
     async def _body(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
-            return problem(400, "The body is no JSON.", "See /docs for what is expected.")
+            return _no_json()
         where = ".".join(str(part) for part in first["loc"] if part != "body")
         return problem(422, f"{where or 'The body'}: {first['msg']}.", "See /docs.")
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
+        if error.detail == _UNREADABLE:
+            return _no_json()
         answer = problem(error.status_code, str(error.detail))
         answer.headers.update(error.headers or {})
         return answer
@@ -117,6 +134,10 @@ def _answer_errors(app: FastAPI) -> None:
     async def _defect(request: Request, error: Exception) -> JSONResponse:
         _log.exception("a defect at %s", request.url.path, exc_info=error)
         return problem(500, "The service failed at this request; its log says why.")
+
+
+def _no_json() -> JSONResponse:
+    return problem(400, "The body is no JSON.", "See /docs for what is expected.")
 
 
 def problem(status: int, what: str, fix: str = "") -> JSONResponse:

@@ -175,7 +175,8 @@ def _search(live: Live, queries: Tensor, asks: Sequence[_Prepared]) -> Found:
 def _popular(live: Live, one: _Prepared) -> Answer:
     seen = one.known[:0] if one.ask.keep_seen else one.known
     excluded = torch.as_tensor(seen)[None] if len(seen) else None
-    found = live.most_popular(one.wanted, Limits(one.allowed, excluded))
+    index = live.popular(one.promoted, one.ask.promoted_share)
+    found = index.search(torch.zeros(1, 1), one.wanted, Limits(one.allowed, excluded))
     return _listed(live, one, found.items[0], found.scores[0], fallback="popularity")
 
 

@@ -85,3 +85,16 @@ class Batcher(Generic[Asked, Answered]):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+
+
+def apart(asked: Sequence[Asked], name: Callable[[Asked], str]) -> list[list[Asked]]:
+    """Returns what was asked in order, in groups in which no name comes twice."""
+    groups: list[list[Asked]] = [[]]
+    names: set[str] = set()
+    for one in asked:
+        if name(one) in names:
+            groups.append([])
+            names.clear()
+        groups[-1].append(one)
+        names.add(name(one))
+    return groups

@@ -2,10 +2,10 @@
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 from vlmrec.serve.asking import Answer, Ask, answer_all
 from vlmrec.serve.live import Live
+from vlmrec.serve.run_folders import finished_runs
 from vlmrec.serve.service import Service
 
 
@@ -23,8 +23,7 @@ class Beside:
 
     def names(self) -> list[str]:
         """Returns the folders of runs that may be compared with, or swapped in."""
-        root = self._service.options.runs
-        return [] if root is None else finished_runs(root)
+        return finished_runs(self._service.options.runs)
 
     def answers(self, name: str, asks: Sequence[Ask]) -> list[Answer | Exception]:
         """Returns what another run answers.
@@ -40,8 +39,3 @@ class Beside:
             live = self._service.brought_up_to_date(self._held[1])
             self._held = (name, live)
         return answer_all(live, asks)
-
-
-def finished_runs(root: Path) -> list[str]:
-    """Returns the names of the folders below `root` that hold a finished run."""
-    return sorted(path.parent.name for path in root.glob("*/run.json"))

@@ -18,6 +18,8 @@ from vlmrec.serve.pictures import kept_picture
 from vlmrec.serve.store.records import StoredItem
 
 IMAGE = "image"
+_MOST_CHUNKS = 64
+"""A table that was put together of more parts is slow to filter."""
 
 
 def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
@@ -42,9 +44,9 @@ def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
     }
     run = live.run
     if new:
-        run = add_items(run, _frame(live, new, files), folder)
+        run = add_items(run, _frame(live, new, files), folder, placing=live.placing)
     if known:
-        run = change_items(run, _frame(live, known, files), folder)
+        run = change_items(run, _frame(live, known, files), folder, placing=live.placing)
     changed = live.changed | {live.rows[one.item_id] for one in known}
     ranker = run.ranker() if given else live.ranker
     index = live.index
@@ -63,6 +65,9 @@ def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
         ranker=ranker,
         index=index,
         table=_table(live, new, known),
+        rows=_rows(live, new),
+        names=[*live.names, *(one.item_id for one in new)] if new else live.names,
+        titles=_titles(live, new, known),
         pictures=pictures | files,
         present=present,
         changed=frozenset(changed),
@@ -140,6 +145,24 @@ def _frame(live: Live, items: Sequence[StoredItem], files: Mapping[str, Path]) -
     return pl.DataFrame(columns)
 
 
+def _rows(live: Live, new: Sequence[StoredItem]) -> Mapping[str, int]:
+    if not new:
+        return live.rows
+    added = {one.item_id: row for row, one in enumerate(new, start=len(live.names))}
+    return {**live.rows, **added}
+
+
+def _titles(
+    live: Live, new: Sequence[StoredItem], known: Sequence[StoredItem]
+) -> Sequence[str | None]:
+    if not new and not known:
+        return live.titles
+    titles = [*live.titles, *(one.fields.get(TITLE) for one in new)]
+    for one in known:
+        titles[live.rows[one.item_id]] = one.fields.get(TITLE)
+    return titles
+
+
 def _table(live: Live, new: Sequence[StoredItem], known: Sequence[StoredItem]) -> pl.DataFrame:
     """Returns the attributes of all items in internal order."""
     if not new and not known:
@@ -157,4 +180,5 @@ def _table(live: Live, new: Sequence[StoredItem], known: Sequence[StoredItem]) -
         order = table.select(ITEM_ID)
         rest = table.filter(~pl.col(ITEM_ID).is_in(list(by_name)))
         table = order.join(pl.concat([rest, rows]), on=ITEM_ID, maintain_order="left")
-    return pl.concat([table, fresh]) if new else table
+    table = pl.concat([table, fresh]) if new else table
+    return table.rechunk() if table.n_chunks() > _MOST_CHUNKS else table

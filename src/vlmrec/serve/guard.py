@@ -1,11 +1,13 @@
 """What every request passes: who asks, how often, how much it brings; then it is measured."""
 
+import asyncio
 import json
 import logging
 import time
 import uuid
 from typing import Any
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +22,8 @@ _PAGE = "/page/"
 _ASKS_ABOUT_PEOPLE = ("/events", "/users", "/reach", "/try")
 _FIELDS = 1 << 20
 """Room for the fields beside a picture."""
+_BEHIND = 1024
+"""Bytes that may come behind the end of an upload."""
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -35,8 +39,8 @@ _PAGE_POLICY = (
 """The page takes everything from this service and nothing from anywhere else."""
 
 
-class _TooLargeError(Exception):
-    """A body goes on beyond what is taken."""
+class _UnfinishedError(Exception):
+    """A body goes on beyond what is taken, or does not come."""
 
 
 class Guard:
@@ -112,29 +116,46 @@ class Guard:
         return options.body_bytes
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Counts the bytes of a body that does not say, or lies about, how long it is."""
-        most, taken, refused = self._most(scope), 0, False
+        """Counts the bytes and the seconds of a body, whatever it says of its length."""
+        most, taken, whole = self._most(scope), 0, False
+        seconds = self._service.options.body_seconds
+        latest, begun = time.monotonic() + seconds, False
+        ending, tail = _ending(scope), b""
+        refusal: tuple[int, str] | None = None
 
         async def received() -> Message:
-            nonlocal taken
-            message = await receive()
+            nonlocal taken, whole, refusal, tail
+            try:
+                # Behind the body only the end of the connection is waited for.
+                left = None if whole else latest - time.monotonic()
+                message = await asyncio.wait_for(receive(), left)
+            except TimeoutError:
+                refusal = 408, f"The body did not come within {seconds:g} s."
+                raise _UnfinishedError from None
             taken += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if taken > most:
-                raise _TooLargeError
+                refusal = 413, f"The body is too large: at most {most:,} bytes are taken."
+                raise _UnfinishedError
+            if ending and message["type"] == "http.request":
+                tail = (tail + message.get("body", b""))[-len(ending) - _BEHIND :]
+                if whole and ending not in tail:
+                    refusal = 400, "The upload is cut off: its closing boundary is missing."
+                    raise _UnfinishedError
             return message
 
         async def sent(message: Message) -> None:
             # Whoever reads the body may make an error of its own of one that breaks off.
-            nonlocal refused
-            if taken <= most:
+            nonlocal begun
+            if refusal is None:
                 await send(message)
-            elif not refused:
-                refused = True
-                await _refuse(send, 413, f"The body is too large: at most {most:,} bytes.")
+            elif not begun:
+                begun = True
+                await _refuse(send, *refusal)
 
         try:
             await self._app(scope, received, sent)
-        except _TooLargeError:
+        except _UnfinishedError:
             await sent({})
 
     def _note(self, scope: Scope, status: int, seconds: float, number: str) -> None:
@@ -168,6 +189,16 @@ def _key_in(headers: Headers) -> str | None:
     given = headers.get("authorization", "")
     scheme, _, key = given.partition(" ")
     return key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")
+
+
+def _ending(scope: Scope) -> bytes:
+    """Returns what an upload of several parts has to end with; empty for other bodies.
+
+    Without it a picture that is missing could not be told from one that was not sent.
+    """
+    kind, options = parse_options_header(Headers(scope=scope).get("content-type", ""))
+    boundary = options.get(b"boundary", b"") if kind == b"multipart/form-data" else b""
+    return b"--" + boundary + b"--" if boundary else b""
 
 
 def _known_method(method: str) -> str:

@@ -17,10 +17,13 @@ from vlmrec.core.errors import DataError
 from vlmrec.core.protocols import Ranker
 from vlmrec.evaluation.quota import Quota
 from vlmrec.index.mixed import MixedIndex
-from vlmrec.index.search import EVERYTHING, Found, Index, Limits, everything
+from vlmrec.index.search import Index, everything
+from vlmrec.pipeline.encoders import Encoders
 from vlmrec.pipeline.indexing import BuiltIndex, index_of
+from vlmrec.pipeline.placing import Placing
 from vlmrec.pipeline.run import Run
 from vlmrec.serve.filters import allowed_by
+from vlmrec.serve.popular import PopularIndex
 
 _MASKS = 64
 """Filters whose items are remembered."""
@@ -37,6 +40,9 @@ class Live:
         built: The index as it was built or loaded.
         index: Finds the best items of queries, also those that came or changed since.
         table: ``[I]`` rows in internal order: ``item_id``, ``title`` and all known attributes.
+        rows: Item id -> internal id.
+        names: Item ids in internal order; the first is padding.
+        titles: Titles in internal order; the first is padding.
         pictures: Item id -> picture file, of items that have one.
         present: ``[I + 1] bool``: what may be recommended; items that were removed may not.
         changed: Internal ids of items that have other vectors than the index was built of.
@@ -45,6 +51,7 @@ class Live:
         alone: What is served by one modality alone, once asked.
         masks: Which items the latest filters allow.
         moments: Mean and spread of frozen vectors by modality, once asked.
+        placing: What was found of the model when items were added or changed.
     """
 
     run: Run
@@ -53,6 +60,9 @@ class Live:
     built: BuiltIndex
     index: Index
     table: pl.DataFrame
+    rows: Mapping[str, int]
+    names: list[str]
+    titles: list[str | None]
     pictures: Mapping[str, Path]
     present: Tensor
     changed: frozenset[int] = frozenset()
@@ -61,21 +71,7 @@ class Live:
     moments: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     alone: dict[str, "Live"] = field(default_factory=dict)
     masks: dict[str, Tensor] = field(default_factory=dict)
-
-    @cached_property
-    def rows(self) -> dict[str, int]:
-        """Item id -> internal id."""
-        return {name: row for row, name in enumerate(self.table[ITEM_ID].to_list(), start=1)}
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Item ids in internal order; the first is padding."""
-        return ["", *self.table[ITEM_ID].to_list()]
-
-    @cached_property
-    def titles(self) -> list[str | None]:
-        """Titles in internal order; the first is padding."""
-        return [None, *self.table[TITLE].to_list()]
+    placing: Placing = field(default_factory=Placing)
 
     @cached_property
     def vectors(self) -> Tensor | None:
@@ -150,18 +146,25 @@ class Live:
         quota = self.run.quota()
         return self.index if quota is None else MixedIndex(self.index, quota)
 
-    def most_popular(self, k: int, limits: Limits = EVERYTHING) -> Found:
-        """Returns ``[1, k]``: what training saw most often, for people nothing is known of."""
-        scores = self.popularity.masked_fill(
-            limits.hides(torch.arange(len(self.popularity))[None])[0], float("-inf")
-        )
-        order = scores.sort(descending=True, stable=True).indices[:k]
-        values = scores[order]
-        return Found(order.masked_fill(values.isneginf(), 0)[None], values[None])
+    def popular(self, promoted: Tensor | None = None, share: float = 0.0) -> Index:
+        """Returns what finds items that training saw most often, for people nothing is known of.
+
+        Args:
+            promoted: ``[I + 1] bool`` items that get a share of the places of their own.
+            share: Of the places.
+        """
+        index = PopularIndex(self.popularity)
+        if promoted is None or not share:
+            return index
+        return MixedIndex(index, Quota(promoted.numpy(), share))
 
 
 def go_live(
-    run: Run, *, attributes: pl.DataFrame | None = None, images: Path | None = None
+    run: Run,
+    *,
+    attributes: pl.DataFrame | None = None,
+    images: Path | None = None,
+    encoders: Encoders | None = None,
 ) -> Live:
     """Returns a run ready to serve, with the index that is stored with it or one built now.
 
@@ -169,6 +172,7 @@ def go_live(
         run: What to serve.
         attributes: ``item_id`` and further columns, to filter by and to show.
         images: Folder that the column ``image`` of the attributes is relative to.
+        encoders: Those that are loaded already, for items that are added.
 
     Raises:
         DataError: The run knows no items.
@@ -183,7 +187,7 @@ def go_live(
     if images is not None and "image" in table.columns:
         pairs = table.select(ITEM_ID, "image").drop_nulls().iter_rows()
         pictures = {name: images / path for name, path in pairs}
-    built = index_of(run)
+    built, names = index_of(run), table[ITEM_ID].to_list()
     identity = "unsaved" if run.folder is None else run_identity(run.folder)[:16]
     return Live(
         run=run,
@@ -192,6 +196,10 @@ def go_live(
         built=built,
         index=built.index,
         table=table,
+        rows={name: row for row, name in enumerate(names, start=1)},
+        names=["", *names],
+        titles=[None, *table[TITLE].to_list()],
         pictures=pictures,
         present=everything(run.items.height),
+        placing=Placing(encoders),
     )

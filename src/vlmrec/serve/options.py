@@ -26,6 +26,8 @@ class ServeOptions(StrictConfig):
     """Requests that are answered together at most."""
     body_bytes: int = Field(default=1 << 20, ge=1024)
     """Largest body of a request without a picture."""
+    body_seconds: float = Field(default=60.0, gt=0)
+    """How long a body may take to come."""
     picture_bytes: int = Field(default=10 << 20, ge=1024)
     """Largest picture file."""
     picture_pixels: int = Field(default=40_000_000, ge=1)

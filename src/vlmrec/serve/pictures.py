@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from vlmrec.core.errors import DataError
 from vlmrec.core.files import atomic_file
+from vlmrec.serve.unable import UnableError
 
 FORMATS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
 """Kinds of pictures that are taken, and how their files end."""
@@ -45,13 +46,22 @@ def kept_picture(data: bytes, folder: Path) -> Path:
     """Returns the file in which a picture is, under a name made of its bytes alone.
 
     The picture was checked when it came; here its head alone is read.
+
+    Raises:
+        UnableError: It cannot be written.
     """
     with Image.open(io.BytesIO(data), formats=list(FORMATS)) as picture:
         ending = FORMATS[str(picture.format)]
     path = folder / f"{hashlib.sha256(data).hexdigest()}{ending}"
     if not path.is_file():
-        with atomic_file(path) as temporary:
-            temporary.write_bytes(data)
+        try:
+            with atomic_file(path) as temporary:
+                temporary.write_bytes(data)
+        except (DataError, OSError) as error:
+            raise UnableError(
+                "The picture cannot be kept now; nothing was stored.",
+                "Try again; whoever runs the service finds the cause in its log.",
+            ) from error
     return path
 
 

@@ -3,10 +3,12 @@
 import ipaddress
 from pathlib import Path
 
+import numpy as np
 from fastapi import FastAPI
 
 from vlmrec.core.errors import ConfigError
 from vlmrec.data.dataset import Dataset
+from vlmrec.pipeline.encoders import Encoders
 from vlmrec.pipeline.run import Run
 from vlmrec.serve.app import create_app
 from vlmrec.serve.keys import Keys
@@ -32,11 +34,12 @@ def make_service(folder: Path, options: ServeOptions, dataset: Dataset | None = 
         ArtifactError: There is no finished run, it is damaged, or the database cannot be used.
         ConfigError: The options do not fit together.
     """
+    encoders = Encoders()  # other runs most often read with the same ones
 
     def load(one: Path) -> Live:
         table = None if dataset is None else dataset.catalog.table
         images = None if dataset is None else dataset.catalog.root
-        return go_live(Run.load(one), attributes=table, images=images)
+        return go_live(Run.load(one), attributes=table, images=images, encoders=encoders)
 
     require_safe(options)
     return Service(load(folder), open_store(options.database), options, load)
@@ -68,17 +71,24 @@ def store_history(store: Store, dataset: Dataset) -> int:
     Returns:
         How many are new.
     """
-    log, users, items = dataset.sequences, dataset.users, dataset.items
-    names, sold = users.names.to_list(), items.names.to_list()
-    stored, events = 0, []
-    for user in range(len(names)):
-        for place in range(int(log.offsets[user]), int(log.offsets[user + 1])):
-            item, time = sold[int(log.items[place]) - 1], int(log.timestamps[place])
-            number = f"{dataset.fingerprint}:{place}"
-            events.append(Event(names[user], item, time, "interaction", number))
-        if len(events) >= _EVENTS_AT_A_TIME:
-            stored, events = stored + store.add_events(events), []
-    return stored + store.add_events(events)
+    log, stored = dataset.sequences, 0
+    lengths = np.diff(log.offsets)
+    users = np.repeat(np.arange(1, len(lengths) + 1), lengths)
+    for start in range(0, len(log.items), _EVENTS_AT_A_TIME):
+        part = slice(start, start + _EVENTS_AT_A_TIME)
+        told = zip(
+            dataset.users.to_external(users[part]),
+            dataset.items.to_external(log.items[part]),
+            log.timestamps[part].tolist(),
+            strict=True,
+        )
+        stored += store.add_events(
+            [
+                Event(user, item, time, "interaction", f"{dataset.fingerprint}:{place}")
+                for place, (user, item, time) in enumerate(told, start)
+            ]
+        )
+    return stored
 
 
 def listen(app: FastAPI, options: ServeOptions) -> None:

@@ -5,7 +5,6 @@ a swap or a change drops nothing. Changes are made one after the other, are in t
 before they are acknowledged, and are seen by the next request.
 """
 
-import contextlib
 import logging
 import tempfile
 import threading
@@ -13,23 +12,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from queue import Empty, Full, Queue
 
-from vlmrec.core.errors import ArtifactError, ConfigError, DataError, VlmrecError
+from vlmrec.core.errors import ArtifactError, DataError, MissingExtraError, VlmrecError
 from vlmrec.serve.asking import Answer, Ask, answer_all
-from vlmrec.serve.batching import Batcher
+from vlmrec.serve.batching import Batcher, apart
 from vlmrec.serve.changing import with_changes
 from vlmrec.serve.clock import now
 from vlmrec.serve.live import Live
 from vlmrec.serve.measuring import Measures
 from vlmrec.serve.options import ServeOptions
+from vlmrec.serve.run_folders import run_folder
+from vlmrec.serve.shown import ShownLists
 from vlmrec.serve.store.records import Event, Shown, StoredItem
 from vlmrec.serve.store.store import Store, StoreError
+from vlmrec.serve.unable import unable_to_read
 from vlmrec.serve.views import Modality, seen_by
 
 _log = logging.getLogger("vlmrec.serve")
 _FLUSH_SECONDS = 0.2
-_MOST_UNWRITTEN = 10_000
 
 
 class Service:
@@ -53,14 +53,15 @@ class Service:
         self._changing = threading.Lock()
         self._ending = threading.Event()
         self._pictures = tempfile.TemporaryDirectory(prefix="vlmrec-pictures-")
-        self._unwritten: Queue[Shown] = Queue(_MOST_UNWRITTEN)
+        self._shown = ShownLists(store)
         self._batcher = Batcher(self._answer, options.batch)
+        self._changes = Batcher(self._change, options.batch)
         self.follow()
         self._threads = [
             threading.Thread(target=self._every, args=(seconds, work), daemon=True)
             for seconds, work in (
                 (options.follow_seconds, self.follow),
-                (_FLUSH_SECONDS, self._write_shown),
+                (_FLUSH_SECONDS, self._shown.write),
             )
         ]
         for thread in self._threads:
@@ -75,10 +76,11 @@ class Service:
         """Answers what waits, writes what is unwritten, and ends."""
         self._ending.set()
         self._batcher.close()
+        self._changes.close()
         for thread in self._threads:
             thread.join()
         try:
-            self._write_shown()
+            self._shown.write()
         except StoreError as error:
             _log.warning("lists were not written: %s", error)
         self.store.close()
@@ -118,26 +120,23 @@ class Service:
         return stored
 
     def note_shown(self, answer: Answer, user: str | None) -> None:
-        """Remembers a list, to be written in the background; dropped where too many wait."""
+        """Remembers a list, to be written in the background."""
         items = tuple(one.item_id for one in answer.items)
-        shown = Shown(answer.recommendation_id, user, items, answer.run, now())
-        with contextlib.suppress(Full):
-            self._unwritten.put_nowait(shown)
+        self._shown.add(Shown(answer.recommendation_id, user, items, answer.run, now()))
 
     def put_item(self, item: StoredItem) -> int:
         """Adds or changes an item; returns the number of the change.
 
+        Changes that wait for each other are made together.
+
         Raises:
             DataError: The item is not as this catalogue's are.
             ConfigError: The model cannot take it in.
+            UnableError: It cannot be read now.
             StoreError: It was not stored, and is not served.
+            OverloadedError: Too many changes wait already.
         """
-        with self._changing:
-            # Tried first: what cannot be served is not stored.
-            live = with_changes(self._live, [item], Path(self._pictures.name))
-            change = self.store.put_items([item])
-            self._show(live, self._after(change))
-        return change
+        return self._changes.submit(item).result()
 
     def remove_item(self, name: str) -> int:
         """Takes an item out of all lists; returns the number of the change.
@@ -149,8 +148,7 @@ class Service:
         """
         if name not in self._live.rows:
             raise DataError(f"There is no item '{name}'.")
-        stored = self.store.items([name]).get(name, StoredItem(name))
-        return self.put_item(replace(stored, removed=True))
+        return self._changes.submit(name).result()
 
     def swap(self, name: str) -> str:
         """Serves another run on all servers of the database; returns its identity.
@@ -159,7 +157,7 @@ class Service:
             ConfigError: Runs may not be swapped, or the name leads elsewhere.
             ArtifactError: There is no such run, or it is damaged; the old one goes on.
         """
-        folder = self._folder_of(name)
+        folder = run_folder(self.options.runs, name)
         with self._changing:
             live = self.brought_up_to_date(self._load(folder))
             self._show(live, max(live.change, self._after(self.store.choose_run(name))))
@@ -172,7 +170,7 @@ class Service:
             ConfigError: Runs may not be swapped, or the name leads elsewhere.
             ArtifactError: There is no such run, or it is damaged.
         """
-        return self._load(self._folder_of(name))
+        return self._load(run_folder(self.options.runs, name))
 
     def brought_up_to_date(self, live: Live) -> Live:
         """Returns a run with all changes of items that the database holds."""
@@ -193,9 +191,43 @@ class Service:
             items = changes.items if live is self._live else self.store.changes_since(0).items
             self._show(self._applied(live, items), changes.latest)
 
+    def _change(self, asked: "Sequence[StoredItem | str]") -> list[int | Exception]:
+        """Makes changes in their order; a name alone takes the item out."""
+        made: list[int | Exception] = []
+        with self._changing:
+            for group in apart(asked, lambda one: one if isinstance(one, str) else one.item_id):
+                try:
+                    made += self._put(self._as_stored(group))
+                except StoreError as error:
+                    made += [error] * len(group)
+        return made
+
+    def _as_stored(self, group: "Sequence[StoredItem | str]") -> list[StoredItem]:
+        known = self.store.items([one for one in group if isinstance(one, str)])
+        return [
+            replace(known.get(one, StoredItem(one)), removed=True) if isinstance(one, str) else one
+            for one in group
+        ]
+
+    def _put(self, items: list[StoredItem]) -> list[int | Exception]:
+        """Returns the number of the change of each item, or why it is not made."""
+        try:
+            # Tried first: what cannot be served is not stored.
+            live = with_changes(self._live, items, Path(self._pictures.name))
+            change = self.store.put_items(items)
+            self._show(live, self._after(change))
+        except StoreError as error:
+            return [error] * len(items)
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            if len(items) > 1:  # it may be one of them alone
+                half = len(items) // 2
+                return self._put(items[:half]) + self._put(items[half:])
+            return [_for_whoever_asked(error)]
+        return [change] * len(items)
+
     def _other_run(self, name: str) -> Live | None:
         try:
-            return self._load(self._folder_of(name))
+            return self._load(run_folder(self.options.runs, name))
         except VlmrecError as error:
             _log.error("the run '%s' that was chosen is not served: %s", name, error)
             return None
@@ -226,19 +258,6 @@ class Service:
         known = self._live.change
         return change if change == known + 1 else known
 
-    def _folder_of(self, name: str) -> Path:
-        if self.options.runs is None:
-            raise ConfigError(
-                "This service swaps no runs.", "Start it with --runs FOLDER to let it."
-            )
-        root = self.options.runs.resolve()
-        folder = (root / name).resolve()
-        if folder.parent != root:
-            raise ConfigError(f"'{name}' is no name of a run.", "Give the name of its folder.")
-        if not folder.is_dir():
-            raise ArtifactError(f"There is no run '{name}'.")
-        return folder
-
     def _answer(self, asks: Sequence[Ask]) -> list[Answer | Exception]:
         self.measures.together.observe(len(asks))
         answers = answer_all(self._live, asks)
@@ -247,18 +266,18 @@ class Service:
         )
         return answers
 
-    def _write_shown(self) -> None:
-        lists: list[Shown] = []
-        while len(lists) < _MOST_UNWRITTEN:
-            try:
-                lists.append(self._unwritten.get_nowait())
-            except Empty:
-                break
-        self.store.keep_shown(lists)
-
     def _every(self, seconds: float, work: Callable[[], None]) -> None:
         while not self._ending.wait(seconds):
             try:
                 work()
             except Exception as error:  # noqa: BLE001 - it is tried again, the thread goes on
                 _log.warning("%s: %s", work.__name__.strip("_"), error)
+
+
+def _for_whoever_asked(error: Exception) -> Exception:
+    """Returns the error to tell: what is wrong on this machine is not told in full."""
+    if not isinstance(error, ArtifactError | MissingExtraError):
+        return error
+    told = unable_to_read()
+    told.__cause__ = error
+    return told

@@ -77,12 +77,16 @@ def seen_by(live: Live, modality: Modality) -> Live:
     items = live.run.items.head(n_trained)
     present = live.present[: n_trained + 1].clone()
     present[[row for row in live.changed if row <= n_trained]] = False
+    names = live.names[: n_trained + 1]
     one = replace(
         live,
         run=replace(live.run, items=items, item_vectors=vectors_of(view)),
         ranker=view,
         index=ExactIndex(view),
         table=live.table.head(n_trained),
+        rows={name: row for row, name in enumerate(names) if row},
+        names=names,
+        titles=live.titles[: n_trained + 1],
         present=present,
         masks={},
         alone={},

@@ -63,9 +63,9 @@ class Store:
             return 0
         rows = [vars(one) for one in events]
         with self._writing() as connection:
-            asked = self._insert(EVENTS).values(rows)
-            known = asked.on_conflict_do_nothing(index_elements=[EVENTS.c.event_id])
-            return len(connection.execute(known.returning(EVENTS.c.id)).all())
+            asked = self._insert(EVENTS).on_conflict_do_nothing(index_elements=[EVENTS.c.event_id])
+            # Rows beside the statement, not in it: it is then put together once for all of them.
+            return len(connection.execute(asked.returning(EVENTS.c.id), rows).all())
 
     def histories(self, users: Iterable[str], length: int) -> dict[str, list[str]]:
         """Returns the latest items of each user, oldest first; empty for unknown ones.
@@ -156,12 +156,15 @@ class Store:
         return Changes(latest, items, run)
 
     def keep_shown(self, lists: Sequence[Shown]) -> None:
-        """Stores what was recommended."""
+        """Stores what was recommended; what is there already is left alone.
+
+        So it may be tried again where an answer of the database was lost.
+        """
         if not lists:
             return
         rows = [{**vars(one), "items": json.dumps(one.items)} for one in lists]
         with self._writing() as connection:
-            connection.execute(self._insert(RECOMMENDATIONS).values(rows))
+            connection.execute(self._insert(RECOMMENDATIONS).on_conflict_do_nothing(), rows)
 
     def shown(self, recommendation_id: str) -> Shown | None:
         """Returns a list that was recommended, None where there was none of that name."""

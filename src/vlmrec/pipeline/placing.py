@@ -1,0 +1,126 @@
+"""Where a model places items that it did not learn from, and what that takes."""
+
+import numpy as np
+import torch
+
+from vlmrec.core.columns import ITEM_ID
+from vlmrec.core.errors import ArtifactError, ConfigError
+from vlmrec.core.growing import GrowingTable
+from vlmrec.data.catalog import Catalog
+from vlmrec.data.sequences import IntArray
+from vlmrec.evaluation.lifting import KnownLists
+from vlmrec.items.cache import VectorCache
+from vlmrec.items.content_tower import RawContent
+from vlmrec.items.neighbours import Neighbours
+from vlmrec.models.sequence_ranker import TableRanker
+from vlmrec.pipeline.content import gather_content, raw
+from vlmrec.pipeline.encoders import Encoders
+from vlmrec.pipeline.new_items import NewItems, histories_for
+from vlmrec.pipeline.run import Run
+from vlmrec.pipeline.vector_sources import require_encoders
+
+
+class Placing:
+    """What every item that is placed needs of a model: found once, kept for the next.
+
+    Of one model, with ever more items. Not for several threads at once.
+
+    Args:
+        encoders: Those that are loaded already.
+    """
+
+    def __init__(self, encoders: Encoders | None = None) -> None:
+        self.encoders = encoders or Encoders()
+        self.table = GrowingTable()
+        self._neighbours: dict[str, Neighbours | None] = {}
+        self._lists: KnownLists | None = None
+
+    def placed(
+        self, run: Run, catalog: Catalog, cache: VectorCache | None, options: NewItems
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns vectors ``[n, D]`` of items known by frozen content, zero where it is lacking.
+
+        The first are what the model makes of their content, the second lean on neighbours.
+        """
+        content = _content(run, catalog, cache, self.encoders)
+        own = run.model.content_vectors(content)
+        if own is None:
+            raise ConfigError(f"The model '{run.spec.name}' cannot place new items.")
+        added = own
+        if run.item_vectors is not None:
+            n_train = _trained_events(run)
+            by = options.neighbours_by
+            if by not in self._neighbours:
+                self._neighbours[by] = options.around(run.model, n_train)
+            around = self._neighbours[by]
+            if around is not None:
+                known = run.item_vectors[: len(n_train)]
+                added = options.vectors(run.model, own, content, known, n_train, around)
+        present = torch.stack([one.present for one in content.values()]).any(dim=0)
+        return own.masked_fill(~present[:, None], 0.0), added.masked_fill(~present[:, None], 0.0)
+
+    def offset(self, run: Run, own: torch.Tensor, options: NewItems) -> float | None:
+        """Returns what the scores of added items are lifted by; None where it cannot say.
+
+        Lists of known items are made once. Known items that are changed later leave them as
+        they are: a few among all of a catalogue move no offset.
+
+        Args:
+            run: With the items added.
+            own: ``[n, D]`` what the model makes of the content of the latest of them.
+            options: How new items get into lists.
+        """
+        n_train, vectors = _trained_events(run), run.item_vectors
+        if vectors is None or not n_train.any():
+            return None
+        n_known = len(n_train) - 1
+        if self._lists is None:
+            ranker = run.model.ranker(vectors[: n_known + 1])
+            if not isinstance(ranker, TableRanker):
+                return None  # its queries may depend on the items that are scored
+            self._lists = KnownLists(ranker, histories_for(n_train), n_known)
+        added = torch.cat([vectors[:1], vectors[n_known + 1 :]])
+        as_they_are = torch.cat([added[: len(added) - len(own)], own])
+        share = (len(added) - 1) / (len(vectors) - 1)
+        new, alone = run.model.ranker(added), run.model.ranker(as_they_are)
+        return options.offset_in(self._lists, new, alone, share)
+
+
+def _trained_events(run: Run) -> IntArray:
+    """Returns ``[I + 1]`` events of each item that was there in training."""
+    n = run.info["shape"]["n_items"]
+    return np.concatenate([[0], run.items["n_train"].to_numpy()[:n]])
+
+
+def _content(
+    run: Run, catalog: Catalog, cache: VectorCache | None, encoders: Encoders
+) -> dict[str, RawContent]:
+    """Returns the frozen vectors ``[n, W]`` of items, by modality."""
+    require_encoders(run.info["content"])
+    names = catalog.table[ITEM_ID].to_list()
+    content = {}
+    for modality, source in run.spec.content().items():
+        record = run.info["content"][modality]
+        fields = [name for name in run.info["text_fields"] if name in catalog.table.columns]
+        has = any(catalog.texts(fields)) if modality == "text" else any(catalog.image_paths())
+        if not has:
+            n = len(names) + 1
+            empty = torch.zeros(n, dtype=torch.bool)
+            content[modality] = RawContent(torch.zeros(n, record["width"]), empty)
+            continue
+        found = gather_content(
+            {modality: source},
+            catalog,
+            names,
+            cache=cache or VectorCache(),
+            text_fields=fields,
+            encoders=encoders,
+        )
+        if found[modality].identity != record["identity"]:
+            raise ArtifactError(
+                f"The {modality} encoder '{source}' is not the one the run was trained with: "
+                "its weights or settings differ.",
+                "Use the same version of the encoder.",
+            )
+        content.update(raw(found))
+    return {name: one.rows(slice(1, None)) for name, one in content.items()}
