@@ -81,6 +81,11 @@ class Live:
         return None if vectors is None else torch.nn.functional.normalize(vectors.float(), dim=1)
 
     @cached_property
+    def left(self) -> Tensor | None:
+        """`present`, None where no item was removed: counted once, not by every request."""
+        return None if bool(self.present[1:].all()) else self.present
+
+    @cached_property
     def popularity(self) -> Tensor:
         """``[I + 1] float32``: how often training saw each item."""
         counts = self.run.items["n_train"].to_numpy()
@@ -116,7 +121,7 @@ class Live:
             allow: Only these items, as far as they are known.
             deny: None of these.
         """
-        mask = None if bool(self.present[1:].all()) else self.present
+        mask = self.left
         if expression is not None:
             mask = self.mask(expression) if mask is None else mask & self.mask(expression)
         if allow is not None:

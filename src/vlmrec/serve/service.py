@@ -5,15 +5,14 @@ a swap or a change drops nothing. Changes are made one after the other, are in t
 before they are acknowledged, and are seen by the next request.
 """
 
-import contextlib
 import logging
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from queue import Empty, Full, Queue
 
 from vlmrec.core.errors import ArtifactError, ConfigError, DataError, VlmrecError
 from vlmrec.serve.asking import Answer, Ask, answer_all
@@ -52,7 +51,7 @@ class Service:
         self._changing = threading.Lock()
         self._ending = threading.Event()
         self._pictures = tempfile.TemporaryDirectory(prefix="vlmrec-pictures-")
-        self._unwritten: Queue[Shown] = Queue(_MOST_UNWRITTEN)
+        self._unwritten: deque[Shown] = deque()
         self._batcher = Batcher(self._answer, options.batch)
         self.follow()
         self._threads = [
@@ -103,10 +102,10 @@ class Service:
 
     def note_shown(self, answer: Answer, user: str | None) -> None:
         """Remembers a list, to be written in the background; dropped where too many wait."""
-        items = tuple(one.item_id for one in answer.items)
-        shown = Shown(answer.recommendation_id, user, items, answer.run, now())
-        with contextlib.suppress(Full):
-            self._unwritten.put_nowait(shown)
+        if len(self._unwritten) < _MOST_UNWRITTEN:
+            items = tuple(one.item_id for one in answer.items)
+            shown = Shown(answer.recommendation_id, user, items, answer.run, now())
+            self._unwritten.append(shown)
 
     def put_item(self, item: StoredItem) -> int:
         """Adds or changes an item; returns the number of the change.
@@ -222,11 +221,8 @@ class Service:
 
     def _write_shown(self) -> None:
         lists: list[Shown] = []
-        while len(lists) < _MOST_UNWRITTEN:
-            try:
-                lists.append(self._unwritten.get_nowait())
-            except Empty:
-                break
+        while self._unwritten and len(lists) < _MOST_UNWRITTEN:
+            lists.append(self._unwritten.popleft())
         self.store.keep_shown(lists)
 
     def _every(self, seconds: float, work: Callable[[], None]) -> None:

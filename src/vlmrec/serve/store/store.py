@@ -149,7 +149,8 @@ class Store:
             return
         rows = [{**vars(one), "items": json.dumps(one.items)} for one in lists]
         with self._writing() as connection:
-            connection.execute(self._insert(RECOMMENDATIONS).values(rows))
+            # Not as values of one statement, whose text would be made anew for every number.
+            connection.execute(self._insert(RECOMMENDATIONS), rows)
 
     def shown(self, recommendation_id: str) -> Shown | None:
         """Returns a list that was recommended, None where there was none of that name."""
