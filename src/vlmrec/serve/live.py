@@ -24,6 +24,12 @@ from vlmrec.serve.filters import allowed_by
 
 _MASKS = 64
 """Filters whose items are remembered."""
+_DERIVED = {
+    "table": ("rows", "names", "titles"),
+    "run": ("vectors", "popularity"),
+    "present": ("left",),
+}
+"""Attributes, and which cached properties are made of each alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +96,17 @@ class Live:
         """``[I + 1] float32``: how often training saw each item."""
         counts = self.run.items["n_train"].to_numpy()
         return torch.as_tensor(np.concatenate([[0], counts]), dtype=torch.float32)
+
+    def after(self, old: "Live") -> "Live":
+        """Returns this, with what another one has worked out of parts that both share.
+
+        The names of many items take a good part of a second, in which nobody would be answered.
+        """
+        for source, derived in _DERIVED.items():
+            if getattr(self, source) is getattr(old, source):
+                known = {name: vars(old)[name] for name in derived if name in vars(old)}
+                vars(self).update(known)
+        return self
 
     def known(self, items: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
         """Returns the internal ids of the items that are known, and the names of the others."""

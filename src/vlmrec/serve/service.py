@@ -170,7 +170,8 @@ class Service:
     def _whole(self, live: Live) -> Live:
         """Returns a run with all items that the database holds."""
         changes = self.store.changes_since(0)
-        return replace(self._applied(live, changes.items), change=changes.latest)
+        whole = self._applied(live, changes.items)
+        return replace(whole, change=changes.latest).after(whole)
 
     def _applied(self, live: Live, items: Sequence[StoredItem]) -> Live:
         """Returns what is served with all changes that can be made; others are logged."""
@@ -187,7 +188,10 @@ class Service:
         return live
 
     def _show(self, live: Live, change: int) -> None:
-        self._live = replace(live, change=change)
+        live = replace(live, change=change).after(live)
+        # Worked out here, not by the next request, for which all others would wait.
+        _ = live.rows, live.names, live.titles, live.left
+        self._live = live
         self.measures.items.set(int(live.present[1:].sum()))
 
     def _after(self, change: int) -> int:
