@@ -129,7 +129,8 @@ def measure(options: Namespace, work: Path) -> dict[str, Any]:
         }
         if options.soak:
             names = [name_of(item) for item in range(1, size.n_items + 1)]
-            mix = Mix(names, ("one", "two"), size.length)
+            every = min(30.0, options.soak / 12)
+            mix = Mix(names, ("one", "two"), size.length, every=every)
             result["soak"] = soak(served, mix, rate, options.soak)
     return result
 

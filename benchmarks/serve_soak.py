@@ -25,8 +25,8 @@ from vlmrec.core.random import Streams
 _CONNECTIONS = 64
 _SHARE, _MIB = 0.02, 24.0
 _PREPARED = 4_000
-_CHANGES, _SAMPLES = 120, 400
-"""How often something is changed and memory looked at, in all."""
+_SAMPLES = 400
+"""How often memory is looked at."""
 _BOUNDARY = "part-of-the-form"
 
 
@@ -40,6 +40,7 @@ class Mix:
         length: Items of a history.
         people: How many have events.
         adds: Whether the model can take in new items.
+        every: Seconds between two changes; one of ten is a swap, which loads a run.
     """
 
     items: Sequence[str]
@@ -47,6 +48,7 @@ class Mix:
     length: int = 50
     people: int = 1_000
     adds: bool = False
+    every: float = 30.0
 
     def requests(self) -> list[bytes]:
         """Returns requests as they go over the wire, to be sent over and over."""
@@ -88,7 +90,7 @@ def soak(served: Served, mix: Mix, rate: float, seconds: float) -> dict[str, Any
     ready, watch, ended = mix.requests(), Watch(), threading.Event()
     threads = [
         threading.Thread(target=_look, args=(served, watch, ended, seconds / _SAMPLES)),
-        threading.Thread(target=_change, args=(served, mix, watch, ended, seconds / _CHANGES)),
+        threading.Thread(target=_change, args=(served, mix, watch, ended)),
     ]
     for one in threads:
         one.start()
@@ -158,10 +160,10 @@ def _look(served: Served, watch: Watch, ended: threading.Event, every: float) ->
         watch.mib.append(served.resident_mib)
 
 
-def _change(served: Served, mix: Mix, watch: Watch, ended: threading.Event, every: float) -> None:
-    number, due = 0, time.monotonic() + every
+def _change(served: Served, mix: Mix, watch: Watch, ended: threading.Event) -> None:
+    number, due = 0, time.monotonic() + mix.every
     while not ended.wait(max(0.0, due - time.monotonic())):
-        due += every
+        due += mix.every
         try:
             _one_change(served, mix, number)
         except (OSError, RuntimeError) as error:

@@ -5,9 +5,12 @@ import shutil
 import weakref
 
 import pytest
+import torch
 from benchmarks.serve_process import serving
 from benchmarks.serve_soak import Mix, soak
 from tests.served_shop import N, ask, put
+
+from vlmrec.index.search import Limits
 
 SECONDS, RATE = 75.0, 50.0
 
@@ -18,7 +21,7 @@ def test_a_minute_of_everything_without_an_error_and_flat_memory(shop, tmp_path)
     runs = tmp_path / "runs"
     for name in ("one", "two"):
         shutil.copytree(shop / "runs" / "content", runs / name)
-    mix = Mix([f"i{k:02d}" for k in range(N)], ("one", "two"), 20, people=50, adds=True)
+    mix = Mix([f"i{k:02d}" for k in range(N)], ("one", "two"), 20, people=50, adds=True, every=0.7)
     with serving(runs / "one", tmp_path) as served:
         found = soak(served, mix, RATE, SECONDS)
     assert not found["failed"]
@@ -46,7 +49,7 @@ def test_a_run_that_was_swapped_out_is_freed_at_once(start, shop):
 def test_names_are_worked_out_before_a_change_is_served(start):
     client, service = start()
     before = service.live
-    names = {"rows", "names", "titles", "left"}
+    names = {"rows", "names", "titles", "left", "popular_first"}
     assert names <= vars(before).keys()
     client.delete("/items/i03")
     removed = service.live
@@ -59,3 +62,19 @@ def test_names_are_worked_out_before_a_change_is_served(start):
     assert service.live.names[-1] == "i99"
     assert service.live.titles[-1] == "thing new"
     assert service.live.rows["i99"] == N + 1
+
+
+@pytest.mark.parametrize("k", [1, 4, N, N + 3])
+def test_the_most_popular_are_those_that_sorting_finds(start, k):
+    live = start()[1].live
+    allowed = torch.rand(N + 1, generator=torch.Generator().manual_seed(k)) < 0.5
+    for limits in (Limits(), Limits(allowed), Limits(allowed, torch.tensor([[3, 9, 0]]))):
+        hidden = limits.hides(torch.arange(N + 1)[None])[0]
+        left = [(-float(live.popularity[row]), row) for row in range(N + 1) if not hidden[row]]
+        expected = [row for _, row in sorted(left)][:k]
+        found = live.most_popular(k, limits)
+        assert found.items.tolist() == [expected + [0] * (k - len(expected))]
+        assert found.scores[0].isneginf().sum() == k - len(expected)
+        assert found.scores[0, : len(expected)].tolist() == [
+            float(live.popularity[row]) for row in expected
+        ]

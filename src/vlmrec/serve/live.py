@@ -26,7 +26,7 @@ _MASKS = 64
 """Filters whose items are remembered."""
 _DERIVED = {
     "table": ("rows", "names", "titles"),
-    "run": ("vectors", "popularity"),
+    "run": ("vectors", "popularity", "popular_first"),
     "present": ("left",),
 }
 """Attributes, and which cached properties are made of each alone."""
@@ -97,6 +97,14 @@ class Live:
         counts = self.run.items["n_train"].to_numpy()
         return torch.as_tensor(np.concatenate([[0], counts]), dtype=torch.float32)
 
+    @cached_property
+    def popular_first(self) -> Tensor:
+        """``[I] int64`` internal ids by popularity, equals by the lower id.
+
+        Sorting many items takes as long as dozens of lists, so it is done once.
+        """
+        return self.popularity[1:].sort(descending=True, stable=True).indices + 1
+
     def after(self, old: "Live") -> "Live":
         """Returns this, with what another one has worked out of parts that both share.
 
@@ -165,12 +173,16 @@ class Live:
 
     def most_popular(self, k: int, limits: Limits = EVERYTHING) -> Found:
         """Returns ``[1, k]``: what training saw most often, for people nothing is known of."""
-        scores = self.popularity.masked_fill(
-            limits.hides(torch.arange(len(self.popularity))[None])[0], float("-inf")
-        )
-        order = scores.sort(descending=True, stable=True).indices[:k]
-        values = scores[order]
-        return Found(order.masked_fill(values.isneginf(), 0)[None], values[None])
+        order, looked = self.popular_first, 0
+        kept = order[:0]
+        while len(kept) < k and looked < len(order):
+            looked = min(max(4 * looked, 2 * k), len(order))
+            kept = order[:looked]
+            kept = kept[~limits.hides(kept[None])[0]][:k]
+        room = (0, k - len(kept))
+        items = torch.nn.functional.pad(kept, room)
+        scores = torch.nn.functional.pad(self.popularity[kept], room, value=float("-inf"))
+        return Found(items[None], scores[None])
 
 
 def go_live(

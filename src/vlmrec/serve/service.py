@@ -190,7 +190,7 @@ class Service:
     def _show(self, live: Live, change: int) -> None:
         live = replace(live, change=change).after(live)
         # Worked out here, not by the next request, for which all others would wait.
-        _ = live.rows, live.names, live.titles, live.left
+        _ = live.rows, live.names, live.titles, live.left, live.popular_first
         self._live = live
         self.measures.items.set(int(live.present[1:].sum()))
 
