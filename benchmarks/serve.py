@@ -41,8 +41,9 @@ from vlmrec.core.files import read_json_object
 from vlmrec.pipeline.indexing import FOLDER
 
 BATCH, CONNECTIONS, K = 64, 128, 10
-SHARE, SPREAD = 0.5, 5.0
-"""What is to be reached: the share of the bare call, and p99 as a multiple of the median."""
+SHARE, KEPT, SPREAD = 0.5, 0.98, 5.0
+"""What is to be reached: the share of the bare call; of the rate that is half of the highest, how
+much was answered; and p99 as a multiple of the median there."""
 COLUMNS = ("side", "threads", "per_s", "cpu_ms", "p50_ms", "p90_ms", "p99_ms", "max_ms", "errors")
 
 
@@ -125,6 +126,7 @@ def measure(options: Namespace, work: Path) -> dict[str, Any]:
             "share": share,
             "cpu_share": median(one["bare"]["cpu_ms"] / one["http"]["cpu_ms"] for one in rounds),
             "halves": halves,
+            "kept": median(one["per_s"] / one["rate"] for one in halves),
             "spread": median(one["p99_ms"] / one["p50_ms"] for one in halves),
         }
         if options.soak:
@@ -157,7 +159,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="vlmrec-serve-") as folder:
         work = folder if options.work is None else options.work
         result = measure(options, Path(work))
-    for name, goal, least in (("share", SHARE, True), ("spread", SPREAD, False)):
+    # Where the rate is not kept, everybody waits equally long, and a small spread means nothing.
+    goals = (("share", SHARE, True), ("kept", KEPT, True), ("spread", SPREAD, False))
+    for name, goal, least in goals:
         held = result[name] >= goal if least else result[name] <= goal
         print(f"{name} {result[name]:.2f}, goal {goal}: {'held' if held else 'NOT HELD'}")
     if options.soak:
