@@ -20,6 +20,7 @@ SCRIPTS = (
     "vlm2rec",
     "molar",
     "vlm_cuda",
+    "serve",
     "peers",
 )
 

@@ -71,9 +71,10 @@ def search_among(
         limits: Which of them may be found.
     """
     if items.ndim == 1:
-        # Of all keys no copy is made: it may be larger than what is left of the memory.
-        keys = inner.keys[1:] if len(items) == len(inner.keys) - 1 else inner.keys[items]
-        scores = (queries @ keys.T).float()  # [B, C]
+        # Copying most of the keys takes longer than scoring the few others as well.
+        most = 2 * len(items) > len(inner.keys)
+        scores = (queries @ inner.keys.T)[:, items] if most else queries @ inner.keys[items].T
+        scores = scores.float()  # [B, C]
         items = items.expand(len(queries), -1)
     else:
         scores = (inner.keys[items] * queries[:, None]).sum(dim=2).float()

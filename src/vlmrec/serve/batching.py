@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from queue import Empty, Full, Queue
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
@@ -34,7 +34,9 @@ class Batcher(Generic[Asked, Answered]):
     ) -> None:
         self._answer = answer
         self._at_most = at_most
-        self._waiting: Queue[tuple[Asked, Future[Answered]] | None] = Queue(_LONGEST_QUEUE)
+        # Of a queue with a limit both sides would wait for one Python lock; a few more than the
+        # limit, where several ask at once, do no harm.
+        self._waiting: SimpleQueue[tuple[Asked, Future[Answered]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
         self._thread.start()
 
@@ -44,11 +46,10 @@ class Batcher(Generic[Asked, Answered]):
         Raises:
             OverloadedError: Too many wait already.
         """
+        if self._waiting.qsize() >= _LONGEST_QUEUE:
+            raise OverloadedError
         future: Future[Answered] = Future()
-        try:
-            self._waiting.put_nowait((asked, future))
-        except Full:
-            raise OverloadedError from None
+        self._waiting.put((asked, future))
         return future
 
     def close(self) -> None:

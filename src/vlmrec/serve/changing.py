@@ -59,7 +59,7 @@ def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
     for one in items:
         if one.item_id in live.rows:
             present[live.rows[one.item_id]] = not one.removed
-    return replace(
+    changed_live = replace(
         live,
         run=run,
         ranker=ranker,
@@ -74,6 +74,7 @@ def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
         alone={},
         masks={},
     )
+    return changed_live.after(live)
 
 
 def _is_empty(item: StoredItem) -> bool:

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vlmrec.serve.keys import Caller, Keys, Role
+from vlmrec.serve.logs import Facts
 from vlmrec.serve.rate import RateLimit
 from vlmrec.serve.service import Service
 
@@ -171,7 +172,7 @@ class Guard:
                 "status": status,
                 "milliseconds": round(1000 * seconds, 2),
             }
-            _log.info("%s", json.dumps(facts))
+            _log.info(Facts(facts))
 
 
 def role_for(method: str, path: str) -> Role:

@@ -27,6 +27,8 @@ from vlmrec.serve.popular import PopularIndex
 
 _MASKS = 64
 """Filters whose items are remembered."""
+_DERIVED = {"run": ("vectors", "popularity", "by_popularity"), "present": ("left",)}
+"""Attributes, and which cached properties are made of each alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +82,37 @@ class Live:
         return None if vectors is None else torch.nn.functional.normalize(vectors.float(), dim=1)
 
     @cached_property
+    def left(self) -> Tensor | None:
+        """`present`, None where no item was removed: counted once, not by every request."""
+        return None if bool(self.present[1:].all()) else self.present
+
+    @cached_property
     def popularity(self) -> Tensor:
         """``[I + 1] float32``: how often training saw each item."""
         counts = self.run.items["n_train"].to_numpy()
         return torch.as_tensor(np.concatenate([[0], counts]), dtype=torch.float32)
+
+    @cached_property
+    def by_popularity(self) -> PopularIndex:
+        """Finds what training saw most often."""
+        return PopularIndex(self.popularity)
 
     @property
     def fields(self) -> list[str]:
         """Attributes that items have, or that the model reads of them."""
         read = [TITLE, *(self.run.info.get("text_fields") or []), *self.table.columns]
         return [name for name in dict.fromkeys(read) if name not in (ITEM_ID, "image")]
+
+    def after(self, old: "Live") -> "Live":
+        """Returns this, with what another one has worked out of parts that both share.
+
+        Vectors of many items take a good part of a second, in which nobody would be answered.
+        """
+        for source, derived in _DERIVED.items():
+            if getattr(self, source) is getattr(old, source):
+                known = {name: vars(old)[name] for name in derived if name in vars(old)}
+                vars(self).update(known)
+        return self
 
     def known(self, items: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
         """Returns the internal ids of the items that are known, and the names of the others."""
@@ -121,7 +144,7 @@ class Live:
             allow: Only these items, as far as they are known.
             deny: None of these.
         """
-        mask = None if bool(self.present[1:].all()) else self.present
+        mask = self.left
         if expression is not None:
             mask = self.mask(expression) if mask is None else mask & self.mask(expression)
         if allow is not None:
@@ -153,10 +176,9 @@ class Live:
             promoted: ``[I + 1] bool`` items that get a share of the places of their own.
             share: Of the places.
         """
-        index = PopularIndex(self.popularity)
         if promoted is None or not share:
-            return index
-        return MixedIndex(index, Quota(promoted.numpy(), share))
+            return self.by_popularity
+        return MixedIndex(self.by_popularity, Quota(promoted.numpy(), share))
 
 
 def go_live(

@@ -1,7 +1,7 @@
 """What is bought most often, for people of whom nothing is known."""
 
-import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vlmrec.index.search import EVERYTHING, Found, Limits, require_length
 
@@ -15,18 +15,27 @@ class PopularIndex:
 
     def __init__(self, popularity: Tensor) -> None:
         self._popularity = popularity
+        # Sorting many items takes as long as dozens of lists, so it is done once.
+        self._order = popularity[1:].sort(descending=True, stable=True).indices + 1  # [I]
 
     @property
     def n_items(self) -> int:
         """Number of items that are searched."""
-        return len(self._popularity) - 1
+        return len(self._order)
 
     def search(self, queries: Tensor, k: int, limits: Limits = EVERYTHING) -> Found:
         """Returns the k best items of each query, see `vlmrec.index.search.Index`."""
         require_length(k)
-        every = torch.arange(len(self._popularity))
-        hidden = limits.hides(every.expand(len(queries), -1))  # [B, I + 1]
-        scores = self._popularity.expand(len(queries), -1).masked_fill(hidden, float("-inf"))
-        order = scores.sort(dim=1, descending=True, stable=True).indices[:, :k]
-        values = scores.gather(1, order)
-        return Found(order.masked_fill(values.isneginf(), 0), values)
+        found = [self._first(k, limits.rows([row])) for row in range(len(queries))]
+        return Found.stacked(found, k)
+
+    def _first(self, k: int, limits: Limits) -> Found:
+        """Returns the ``[1, k]`` first items that may be found; few are looked at, if few do."""
+        looked, kept = 0, self._order[:0]
+        while len(kept) < k and looked < self.n_items:
+            looked = min(max(4 * looked, 2 * k), self.n_items)
+            kept = self._order[:looked]
+            kept = kept[~limits.hides(kept[None])[0]][:k]
+        room = (0, k - len(kept))
+        scores = F.pad(self._popularity[kept], room, value=float("-inf"))
+        return Found(F.pad(kept, room)[None], scores[None])

@@ -6,7 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
+from pydantic_core import to_json
 
 from vlmrec.core.errors import DataError
 from vlmrec.serve.asking import Answer, Ask
@@ -41,30 +42,30 @@ def lists_router(service: Service) -> APIRouter:
         return as_json(answer)
 
     @router.post("/recommend", response_model=Recommendation)
-    async def recommend(request: RecommendRequest) -> JSONResponse:
+    async def recommend(request: RecommendRequest) -> Response:
         """The next items for a user, for an anonymous history, or for both together."""
-        return JSONResponse(await list_for(request))
+        return _written(await list_for(request))
 
     @router.post("/recommend/batch", response_model=BatchAnswer)
-    async def recommend_batch(request: BatchRequest) -> JSONResponse:
+    async def recommend_batch(request: BatchRequest) -> Response:
         """Lists for many; all are made, or none."""
         answers = await asyncio.gather(*(list_for(one) for one in request.requests))
-        return JSONResponse({"answers": answers})
+        return _written({"answers": answers})
 
     @router.post("/similar", response_model=Recommendation)
-    async def similar(request: SimilarRequest) -> JSONResponse:
+    async def similar(request: SimilarRequest) -> Response:
         """Items whose vectors lie next to that of an item."""
         answer = await run_in_threadpool(similar_items, service.live, request)
-        return JSONResponse(as_json(answer))
+        return _written(as_json(answer))
 
     @router.post("/rerank", response_model=Recommendation)
-    async def rerank(request: RerankRequest) -> JSONResponse:
+    async def rerank(request: RerankRequest) -> Response:
         """A given list, in the order of a person's taste."""
         history = await history_of(service, request.user_id, request.history)
         wanted = tuple(dict.fromkeys(request.items))
         ask = Ask(tuple(history), k=len(wanted), keep_seen=True, allow=wanted)
         answer = await asyncio.wrap_future(service.recommend(ask))
-        return JSONResponse(as_json(answer))
+        return _written(as_json(answer))
 
     @router.post("/explain")
     async def explain_item(request: ExplainRequest) -> ExplanationOut:
@@ -103,6 +104,11 @@ def ask_of(request: RecommendRequest, history: list[str]) -> Ask:
         promoted=tuple(promote.items) if promote.filter is None else promote.filter,
         promoted_share=0.0 if request.promote is None else promote.share,
     )
+
+
+def _written(body: dict[str, Any]) -> Response:
+    """Returns a body that is not checked again; pydantic writes it faster than `json`."""
+    return Response(to_json(body), media_type="application/json")
 
 
 def as_json(answer: Answer) -> dict[str, Any]:

@@ -247,7 +247,10 @@ class Service:
         return live
 
     def _show(self, live: Live, change: int) -> None:
-        self._live = replace(live, change=change)
+        live = replace(live, change=change).after(live)
+        # Worked out here, not by the next request, for which all others would wait.
+        _ = live.left, live.by_popularity
+        self._live = live
         self.measures.items.set(int(live.present[1:].sum()))
 
     def _after(self, change: int) -> int:

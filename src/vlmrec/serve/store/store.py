@@ -164,6 +164,7 @@ class Store:
             return
         rows = [{**vars(one), "items": json.dumps(one.items)} for one in lists]
         with self._writing() as connection:
+            # Not as values of one statement, whose text would be made anew for every number.
             connection.execute(self._insert(RECOMMENDATIONS).on_conflict_do_nothing(), rows)
 
     def shown(self, recommendation_id: str) -> Shown | None:
