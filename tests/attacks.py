@@ -86,7 +86,7 @@ def _put(fields: str = '{"title": "cup"}', upload: bytes | None = None, name: st
 
 
 def _wire(start: str, *headers: str, body: str = "") -> dict[str, Any]:
-    return {"raw": "\r\n".join([start, "Host: shop", *headers, "", body]).encode("latin-1")}
+    return {"raw": "\r\n".join([start, "Host: localhost", *headers, "", body]).encode("latin-1")}
 
 
 _MULTIPART = {"content-type": "multipart/form-data; boundary=x"}
@@ -148,12 +148,19 @@ NAMES = [
            "40 levels"),
     Attack("a filter of 150 comparisons", _recommend({"filter": " or ".join(["year<1"] * 150)}),
            200, '"items"'),
-    Attack("a path as an item", _get("/items/..%2F..%2Fetc%2Fpasswd"), 404, _NOT_FOUND),
+    Attack("a path as an item", _get("/items/..%2F..%2Fetc%2Fpasswd"), 404, "There is no item"),
     Attack("a path to a picture", _get("/items/%2e%2e%5c%2e%2e%5ckeys/picture"), 404,
            "has no picture"),
-    Attack("a path that leads up", _wire("GET /items/../../keys.json HTTP/1.1"), 404, _NOT_FOUND),
-    Attack("a line break and a header in a name", _get("/items/a%0d%0aSet-Cookie:%20x=1"), 404,
+    Attack("a path that leads up", _wire("GET /items/../../keys.json HTTP/1.1"), 404,
            "There is no item"),
+    Attack("a path out of the page's files", _wire("GET /page/../app.py HTTP/1.1"), 404,
+           _NOT_FOUND),
+    Attack("a path out of the page, written otherwise", _get("/page/%2e%2e/keys.py"), 404,
+           _NOT_FOUND),
+    Attack("a pattern as a search", _get("/items?words=%25%27%20OR%201=1"), 200, '"total":0'),
+    Attack("a shelf of a million", _get("/items?limit=1000000"), 422, "less than or equal to 200"),
+    Attack("a line break and a header in a name", _get("/items/a%0d%0aSet-Cookie:%20x=1"), 404,
+           _NOT_FOUND),
     Attack("a line break in a header", _wire("GET /health HTTP/1.1", "X-API-Key: a\nb"), 400, ""),
     Attack("another host and a slash too many: nobody is led there",
            _recommend({}, host="evil.example") | {"url": "/recommend/"}, 404, _NOT_FOUND),
@@ -228,6 +235,17 @@ RIGHTS = [
            "the role 'admin'", role="write"),
     Attack("the same, with two strokes", _wire("POST //admin/run HTTP/1.1", "Content-Length: 0"),
            404, _NOT_FOUND, role="write"),
+    Attack("asking who there is with a key that may read", _get("/users"), 403,
+           "the role 'write'", role="read"),
+    Attack("asking whom an item reaches with a key that may read",
+           _post("/reach", {"item_id": "i03"}), 403, "the role 'write'", role="read"),
+    Attack("comparing runs with a key that may write",
+           _post("/compare", {"run": "ids"}), 403, "the role 'admin'", role="write"),
+    Attack("a run elsewhere, to compare with", _post("/compare", {"run": "../data"}), 422,
+           "is no name of a run"),
+    Attack("a name of elsewhere that was made to lead here, without keys",
+           {"method": "GET", "url": "/run", "headers": {"host": "shop.example:8000"}}, 403,
+           "answers to 'localhost'", limited=True),
     Attack("a run elsewhere", _post("/admin/run", {"run": "../data"}), 422, "is no name of a run"),
     Attack("a run by a whole path", _post("/admin/run", {"run": "/etc"}), 422,
            "is no name of a run"),

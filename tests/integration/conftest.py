@@ -70,7 +70,7 @@ def start(shop, tmp_path):
         )
         data = Dataset.load(shop / "data")
         service = make_service(shop / "runs" / name, options, data)
-        client = TestClient(make_app(service), raise_server_exceptions=False)
+        client = TestClient(make_app(service), "http://127.0.0.1", raise_server_exceptions=False)
         client.__enter__()
         open_now.append(client)
         return client, service

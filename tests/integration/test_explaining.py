@@ -126,7 +126,7 @@ def test_long_histories_count_their_latest_clicks(content):
 def test_an_explanation_over_http(content, tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'x.db'}")
     service = Service(go_live(content), store, ServeOptions(), lambda _: go_live(content))
-    with TestClient(make_app(service)) as client:
+    with TestClient(make_app(service), "http://127.0.0.1") as client:
         events = [{"user_id": "ann", "item_id": name, "timestamp": 9} for name in HISTORY]
         client.post("/events", json={"events": events})
         told = client.post("/explain", json={"user_id": "ann", "item_id": "i05"}).json()

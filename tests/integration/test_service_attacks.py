@@ -84,8 +84,8 @@ def test_attacks_and_mistakes_are_answered_as_the_table_says(listening, keys, sh
     sent = dict(attack.sent)
     for _ in range(attack.times):
         if "raw" in sent:
-            key = f"Host: shop\r\nX-API-Key: {keys[1].get(attack.role, '')}".encode()
-            raw = sent["raw"].replace(b"Host: shop", key, 1)
+            key = f"Host: localhost\r\nX-API-Key: {keys[1].get(attack.role, '')}".encode()
+            raw = sent["raw"].replace(b"Host: localhost", key, 1)
             status, head, body = over_the_wire(port, raw)
             continue
         own = {**sent.get("headers", {}), **attack.headers}

@@ -11,6 +11,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vlmrec.serve.hosts import is_local, name_in
 from vlmrec.serve.keys import Caller, Keys, Role
 from vlmrec.serve.logs import Facts
 from vlmrec.serve.rate import RateLimit
@@ -89,6 +90,9 @@ class Guard:
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Returns status and reason where a request is not let through."""
         headers = Headers(scope=scope)
+        if not self._keys and not is_local(name_in(headers.get("host", ""))):
+            # A page whose name was made to lead here would act for whoever looks at it.
+            return 403, "Without keys the service answers to 'localhost' and '127.0.0.1' alone."
         caller = self._keys.caller(_key_in(headers))
         client = scope.get("client")
         who = caller.name if caller is not None and caller.name else client[0] if client else ""

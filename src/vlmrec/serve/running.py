@@ -1,7 +1,6 @@
 """Starting a service: from a run folder and options to an application that listens."""
 
 import gc
-import ipaddress
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from vlmrec.data.dataset import Dataset
 from vlmrec.pipeline.encoders import Encoders
 from vlmrec.pipeline.run import Run
 from vlmrec.serve.app import create_app
+from vlmrec.serve.hosts import is_local
 from vlmrec.serve.keys import Keys
 from vlmrec.serve.live import Live, go_live
 from vlmrec.serve.logs import log_to_stderr
@@ -58,7 +58,7 @@ def require_safe(options: ServeOptions) -> None:
     Raises:
         ConfigError: That is what was asked for.
     """
-    if options.keys is None and not _is_local(options.host):
+    if options.keys is None and not is_local(options.host):
         raise ConfigError(
             f"The service was to listen on '{options.host}' without keys: everybody who reaches "
             "it could change items.",
@@ -110,10 +110,3 @@ def listen(app: FastAPI, options: ServeOptions) -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
     )
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -23,7 +23,7 @@ def served(run: Run) -> "Generator[ServedRun]":
     with tempfile.TemporaryDirectory(prefix="vlmrec-served-") as folder:
         store = open_store(f"sqlite:///{Path(folder) / 'x.db'}")
         service = Service(go_live(run), store, ServeOptions(), lambda path: go_live(Run.load(path)))
-        with TestClient(create_app(service)) as client:
+        with TestClient(create_app(service), "http://127.0.0.1") as client:
             yield ServedRun(client, run.items.height)
 
 
