@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vlmrec.core.columns import PADDING_ID
 from vlmrec.index.search import EVERYTHING, Found, Limits, require_length
 
 
@@ -29,4 +30,6 @@ class PopularIndex:
         scores = self._popularity.expand(len(queries), -1).masked_fill(hidden, float("-inf"))
         order = scores.sort(dim=1, descending=True, stable=True).indices[:, :k]
         values = scores.gather(1, order)
-        return Found(order.masked_fill(values.isneginf(), 0), values)
+        room, pad = (0, k - order.shape[1]), torch.nn.functional.pad
+        items = order.masked_fill(values.isneginf(), PADDING_ID)
+        return Found(pad(items, room), pad(values, room, value=float("-inf")))
