@@ -19,15 +19,20 @@ LOCAL = {"host": "localhost"}
 
 
 @pytest.fixture(scope="module")
-def document(tmp_path_factory):
+def folder(tmp_path_factory):
     folder, data = tmp_path_factory.mktemp("fuzzed"), small_dataset()
     options = TrainOptions(epochs=1, device="cpu")
     fit(
         SASRec(dim=8), data.leave_one_out(), folder / "run", options=options, test=False, quiet=True
     )
-    service = make_service(
-        folder / "run", ServeOptions(database=f"sqlite:///{folder / 'x.db'}"), data
-    )
+    return folder
+
+
+@pytest.fixture
+def document(folder, tmp_path):
+    # One for each test: who asked an application last also ends it.
+    options = ServeOptions(database=f"sqlite:///{tmp_path / 'x.db'}")
+    service = make_service(folder / "run", options, small_dataset())
     yield schemathesis.openapi.from_asgi("/openapi.json", make_app(service), headers=LOCAL)
     service.close()
 

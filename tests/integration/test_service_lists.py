@@ -93,6 +93,8 @@ def test_promoted_items_get_their_share_where_popularity_answers_too(start):
     client, _ = start()
     plain = ask(client, k=10)
     named = [name for name in (f"i{k:02d}" for k in range(N)) if name not in plain][:4]
+    every = client.post("/recommend", json={"k": 500, "promote": {"items": named}}).json()
+    assert len(every["items"]) == N  # as many as there are, however many were asked for
     for promote in ({"items": named, "share": 0.2}, {"filter": "year < 1994", "share": 0.2}):
         told = client.post("/recommend", json={"k": 10, "promote": promote, "deny": plain[:1]})
         answer = told.json()

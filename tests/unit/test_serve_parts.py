@@ -138,6 +138,22 @@ def test_a_batch_that_fails_tells_all_and_the_next_is_answered():
     batcher.close()
 
 
+def test_a_panic_ends_no_thread_and_after_the_end_nothing_is_taken():
+    def answer(asked):
+        if 0 in asked:
+            raise BaseException("panicked")
+        return asked
+
+    batcher = Batcher(answer)
+    with pytest.raises(RuntimeError, match="panicked"):
+        batcher.submit(0).result(5)
+    assert batcher.submit(7).result(5) == 7
+    batcher.close()
+    batcher.close()
+    with pytest.raises(OverloadedError):
+        batcher.submit(8)
+
+
 def test_too_many_waiting_are_refused(monkeypatch):
     monkeypatch.setattr("vlmrec.serve.batching._LONGEST_QUEUE", 4)
     gate = threading.Event()

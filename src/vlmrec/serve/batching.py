@@ -34,9 +34,10 @@ class Batcher(Generic[Asked, Answered]):
     ) -> None:
         self._answer = answer
         self._at_most = at_most
-        # Of a queue with a limit both sides would wait for one Python lock; a few more than the
-        # limit, where several ask at once, do no harm.
+        # Of a queue with a limit both sides would wait for one Python lock.
         self._waiting: SimpleQueue[tuple[Asked, Future[Answered]] | None] = SimpleQueue()
+        self._taking = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
         self._thread.start()
 
@@ -44,17 +45,22 @@ class Batcher(Generic[Asked, Answered]):
         """Returns what will hold the answer.
 
         Raises:
-            OverloadedError: Too many wait already.
+            OverloadedError: Too many wait already, or nothing is answered any more.
         """
-        if self._waiting.qsize() >= _LONGEST_QUEUE:
-            raise OverloadedError
         future: Future[Answered] = Future()
-        self._waiting.put((asked, future))
+        with self._taking:  # nothing may come behind the end: nobody would answer it
+            if self._closed or self._waiting.qsize() >= _LONGEST_QUEUE:
+                raise OverloadedError
+            self._waiting.put((asked, future))
         return future
 
     def close(self) -> None:
         """Answers what waits, and ends."""
-        self._waiting.put(None)
+        with self._taking:
+            ending = not self._closed
+            self._closed = True
+        if ending:
+            self._waiting.put(None)
         self._thread.join()
 
     def _work(self) -> None:
@@ -79,8 +85,10 @@ class Batcher(Generic[Asked, Answered]):
             return
         try:
             answers = self._answer([asked for asked, _ in going])
-        except Exception as error:  # noqa: BLE001 - whoever asked is told, the thread goes on
-            answers = [error] * len(going)
+        except BaseException as error:  # noqa: BLE001 - whoever asked is told, the thread goes on
+            # A panic in Rust is no Exception; without the thread all later requests would hang.
+            told = error if isinstance(error, Exception) else RuntimeError(repr(error))
+            answers = [told] * len(going)
         for (_, future), answer in zip(going, answers, strict=True):
             if isinstance(answer, Exception):
                 future.set_exception(answer)
