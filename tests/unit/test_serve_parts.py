@@ -283,3 +283,19 @@ def test_of_too_many_waiting_lists_the_oldest_are_given_up(monkeypatch):
 
 def test_what_has_one_name_is_done_one_after_the_other():
     assert apart(["a", "b", "a", "c", "c", "a"], str) == [["a", "b"], ["a", "c"], ["c", "a"]]
+
+
+def test_two_threads_answer_at_a_time_and_both_end():
+    both = threading.Barrier(2, timeout=20)
+
+    def answer(asked):
+        both.wait()  # broken, unless another call is under way
+        return [2 * one for one in asked]
+
+    batcher = Batcher(answer, at_most=1, threads=2)
+    waiting = [batcher.submit(n) for n in range(6)]
+    assert [one.result(timeout=20) for one in waiting] == [0, 2, 4, 6, 8, 10]
+    batcher.close()
+    batcher.close()
+    with pytest.raises(OverloadedError):
+        batcher.submit(1)

@@ -17,7 +17,7 @@ class OverloadedError(Exception):
 
 
 class Batcher(Generic[Asked, Answered]):
-    """A thread that answers all that waits, up to a limit, in one call.
+    """Threads that answer all that waits, up to a limit, in one call.
 
     Nothing waits for company: an idle server answers a single request at once, a busy one finds
     more of them each time it is done.
@@ -25,12 +25,15 @@ class Batcher(Generic[Asked, Answered]):
     Args:
         answer: Answers several at once, or gives the error of one in its place.
         at_most: How many are answered together.
+        threads: How many calls are made at a time. With two, the lists of one are written while
+            the other computes; with one, calls come one after the other.
     """
 
     def __init__(
         self,
         answer: Callable[[Sequence[Asked]], Sequence[Answered | Exception]],
         at_most: int = 64,
+        threads: int = 1,
     ) -> None:
         self._answer = answer
         self._at_most = at_most
@@ -38,8 +41,11 @@ class Batcher(Generic[Asked, Answered]):
         self._waiting: SimpleQueue[tuple[Asked, Future[Answered]] | None] = SimpleQueue()
         self._taking = threading.Lock()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name="batcher", daemon=True) for _ in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, asked: Asked) -> "Future[Answered]":
         """Returns what will hold the answer.
@@ -60,8 +66,10 @@ class Batcher(Generic[Asked, Answered]):
             ending = not self._closed
             self._closed = True
         if ending:
-            self._waiting.put(None)
-        self._thread.join()
+            for _ in self._threads:
+                self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
         while (first := self._waiting.get()) is not None:

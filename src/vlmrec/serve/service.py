@@ -54,7 +54,7 @@ class Service:
         self._ending = threading.Event()
         self._pictures = tempfile.TemporaryDirectory(prefix="vlmrec-pictures-")
         self._shown = ShownLists(store)
-        self._batcher = Batcher(self._answer, options.batch)
+        self._batcher = Batcher(self._answer, options.batch, threads=2)
         self._changes = Batcher(self._change, options.batch)
         self.follow()
         self._threads = [
