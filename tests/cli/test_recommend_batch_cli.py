@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from vlmrec.models import SASRec
-from vlmrec.pipeline import batch_lists
+from vlmrec.pipeline import people
 from vlmrec.pipeline.fitting import fit
 from vlmrec.pipeline.recommending import recommend
 from vlmrec.testing.worlds import small_dataset
@@ -40,12 +40,17 @@ def write(table, path):
     return path
 
 
-@pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
-@pytest.mark.parametrize("form", ["rows", "shuffled", "lists", "texts"])
-def test_lists_are_those_of_recommend(run, run_vlmrec, tmp_path, monkeypatch, ending, form):
-    if (form, ending) == ("lists", ".csv"):
-        pytest.skip("CSV has no lists")
-    monkeypatch.setattr(batch_lists, "_PEOPLE_AT_A_TIME", 2)
+FORMS = [
+    (form, ending)
+    for form in ("rows", "shuffled", "lists", "texts")
+    for ending in (".csv", ".parquet", ".jsonl")
+    if (form, ending) != ("lists", ".csv")  # which has no lists
+]
+
+
+@pytest.mark.parametrize(("form", "ending"), FORMS)
+def test_lists_are_those_of_recommend(run, run_vlmrec, tmp_path, monkeypatch, form, ending):
+    monkeypatch.setattr(people, "_AT_A_TIME", 2)
     whole = pl.DataFrame({"user_id": list(PEOPLE), "history": list(PEOPLE.values())})
     table = {
         "rows": events(),
@@ -75,6 +80,20 @@ def test_what_is_not_known_is_passed_over_and_counted(run, run_vlmrec, tmp_path)
     told = run_vlmrec("recommend", run, "--batch", file, "--out", out).out
     assert "2 events were with items that the run does not know" in told
     assert "1 people have no item that it knows" in told
+
+
+def test_everybody_of_a_dataset(run, run_vlmrec, tmp_path):
+    dataset = small_dataset()
+    dataset.save(tmp_path / "data")
+    out = tmp_path / "lists.parquet"
+    done = run_vlmrec("recommend", run, "--batch", tmp_path / "data", "--out", out, "-k", 3)
+    assert done.code == 0, done.err
+    found = pl.read_parquet(out)
+    events, names = dataset.sequences, dataset.items.names
+    for user, name in enumerate(dataset.users.names):
+        rows = events.items[events.offsets[user] : events.offsets[user + 1]]
+        expected = recommend(run, names.gather(rows.astype(int) - 1).to_list(), k=3)
+        assert found.filter(user_id=name)["item_id"].equals(expected["item_id"])
 
 
 def test_nobody_known_gives_an_empty_table(run, run_vlmrec, tmp_path):

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from tests.postgres_server import PostgresServer, postgres_binaries
 from tests.served_shop import N
 from tests.tiny_checkpoints import write_tiny_bert, write_tiny_vit
 
@@ -78,3 +79,13 @@ def start(shop, tmp_path):
     yield begin
     for client in open_now:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A PostgreSQL server."""
+    if postgres_binaries() is None:
+        pytest.skip("no PostgreSQL server is installed (Debian: apt install postgresql)")
+    one = PostgresServer()
+    yield one
+    one.remove()

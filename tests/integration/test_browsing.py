@@ -1,6 +1,8 @@
 """Looking around over HTTP: shelves, people, reach, trials, one modality alone, two runs."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ from tests.served_shop import N, ask, listed, picture, put
 from vlmrec.core.content_change import ContentChange
 from vlmrec.data.dataset import Dataset
 from vlmrec.pipeline.run import Run
+from vlmrec.serve import service as service_module
+from vlmrec.serve import trying
+from vlmrec.serve.changing import with_changes
 from vlmrec.serve.reach import reach_of
 from vlmrec.serve.running import store_history
 
@@ -173,6 +178,33 @@ def test_a_trial_is_what_the_item_then_is_and_leaves_nothing_behind(start, shop)
     assert told["similar"]["items"] == similar
     assert told["reach"] == client.post("/reach", json={"item_id": "kept", "users": 20}).json()
     assert told["reach"]["users"] == 20
+
+
+def test_trials_and_changes_of_many_take_turns(start, monkeypatch):
+    client, _ = start()
+    doing, most = [0], [0]
+
+    def counted(live, items, folder):
+        doing[0] += 1
+        most[0] = max(most[0], doing[0])
+        time.sleep(0.02)  # long enough for another to come in
+        try:
+            return with_changes(live, items, folder)
+        finally:
+            doing[0] -= 1
+
+    for module in (service_module, trying):
+        monkeypatch.setattr(module, "with_changes", counted)
+    form = {"fields": json.dumps({"title": "Thing eee"})}
+    with ThreadPoolExecutor(6) as pool:
+        trials = [
+            pool.submit(client.post, "/try", data=form, files={"picture": picture((40 * n, 0, 0))})
+            for n in range(6)
+        ]
+        puts = [pool.submit(put, client, f"new{n}", {"title": f"Thing {n}"}) for n in range(6)]
+        codes = {one.result().status_code for one in [*trials, *puts]}
+    assert codes == {200}
+    assert most[0] == 1
 
 
 @pytest.mark.parametrize(

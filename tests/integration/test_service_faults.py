@@ -8,7 +8,6 @@ import threading
 import pytest
 import torch
 from tests.command_line import call
-from tests.postgres_server import PostgresServer, postgres_binaries
 from tests.served_shop import N, ask, listed, picture, put
 
 from vlmrec.pipeline.indexing import build_index
@@ -160,15 +159,6 @@ def test_starting_on_a_damaged_run_is_refused(shop, tmp_path):
     assert done.returncode == 2
     assert "is damaged" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
-
-
-@pytest.fixture(scope="module")
-def server():
-    if postgres_binaries() is None:
-        pytest.skip("no PostgreSQL server is installed (Debian: apt install postgresql)")
-    one = PostgresServer()
-    yield one
-    one.remove()
 
 
 @pytest.mark.parametrize("how", ["fast", "immediate"])

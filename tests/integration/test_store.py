@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import SQLAlchemyError
-from tests.postgres_server import PostgresServer, postgres_binaries
 
 from vlmrec.core.errors import ArtifactError, ConfigError, VlmrecError
 from vlmrec.serve.store.records import Event, Shown, StoredItem
@@ -20,15 +19,6 @@ from vlmrec.serve.store.store import StoreError, open_store
 from vlmrec.serve.store.tables import METADATA
 
 KINDS = ["sqlite", "postgresql"]
-
-
-@pytest.fixture(scope="module")
-def server():
-    if postgres_binaries() is None:
-        pytest.skip("no PostgreSQL server is installed (Debian: apt install postgresql)")
-    one = PostgresServer()
-    yield one
-    one.remove()
 
 
 @pytest.fixture(params=KINDS)

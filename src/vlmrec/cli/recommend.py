@@ -15,7 +15,7 @@ def recommend(
         Path | None,
         typer.Option(
             help="Instead: a file (CSV, TSV, JSON Lines, Parquet) with a row an event, or a row "
-            "a person and a column history."
+            "a person and a column history; or a dataset folder."
         ),
     ] = None,
     out: Annotated[
@@ -57,16 +57,17 @@ def _recommend_all(
     from vlmrec.core.errors import ConfigError
     from vlmrec.core.files import atomic_file
     from vlmrec.core.progress import bar
-    from vlmrec.data.sources.history_file import read_histories
     from vlmrec.pipeline.batch_lists import BatchCounts, lists_for, write_lists
+    from vlmrec.pipeline.people import people_of
     from vlmrec.pipeline.run import Run
 
     if out is None or out.suffix != ".parquet":
         raise ConfigError("--batch writes a Parquet file.", "Name it with --out LISTS.parquet.")
-    histories, run, counts = read_histories(batch), Run.load(folder), BatchCounts()
+    model, counts = Run.load(folder), BatchCounts()
+    people = people_of(batch, model.vocabulary)
     with atomic_file(out) as temporary, bar("people", quiet=False) as advance:
         lists = lists_for(
-            run, histories, counts, k=k, filter_seen=not keep_seen, on_progress=advance
+            model, people, counts, k=k, filter_seen=not keep_seen, on_progress=advance
         )
         write_lists(lists, temporary)
     if as_json:

@@ -4,14 +4,14 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from vlmrec.core.columns import ITEM_ID, RANK, SCORE, TITLE, USER_ID
-from vlmrec.data.sources.history_file import HISTORY
+from vlmrec.pipeline.people import People, PeoplePart, parts_of
 from vlmrec.pipeline.recommending import recommend
 from vlmrec.pipeline.run import Run
 
-_PEOPLE_AT_A_TIME = 2048
 _NO_LISTS = pl.DataFrame(
     schema={
         USER_ID: pl.String,
@@ -28,7 +28,7 @@ class BatchCounts:
     """What a job came across.
 
     Attributes:
-        people: In the file.
+        people: In the file, or of the dataset.
         answered: Who got a list.
         unknown: Events with items that the run does not know; they were passed over.
     """
@@ -40,7 +40,7 @@ class BatchCounts:
 
 def lists_for(
     run: Run,
-    histories: pl.DataFrame,
+    people: People,
     counts: BatchCounts,
     *,
     k: int = 10,
@@ -51,30 +51,33 @@ def lists_for(
 
     Args:
         run: Recommends.
-        histories: ``user_id`` and ``history``, as `read_histories` gives them.
+        people: As `people_of` gives them, with the items of the run.
         counts: Is counted up.
         k: How many items each.
         filter_seen: Leave out items of the history.
         on_progress: Called with the number of people done and of all.
     """
-    known = run.items[ITEM_ID]
-    for start in range(0, histories.height, _PEOPLE_AT_A_TIME):
-        part = histories.slice(start, _PEOPLE_AT_A_TIME)
-        kept = part.with_columns(
-            pl.col(HISTORY).list.eval(pl.element().filter(pl.element().is_in(known.implode())))
-        )
-        counts.people += part.height
-        counts.unknown += _events(part) - _events(kept)
-        people = {name: items for name, items in kept.select(USER_ID, HISTORY).iter_rows() if items}
-        counts.answered += len(people)
-        if people:
-            yield recommend(run, histories=people, k=k, filter_seen=filter_seen)
+    for part in parts_of(people):
+        counts.people += len(part.names)
+        counts.unknown += part.unknown
+        histories = _known(run, part)
+        counts.answered += len(histories)
+        if histories:
+            yield recommend(run, histories=histories, k=k, filter_seen=filter_seen)
         if on_progress is not None:
-            on_progress(min(start + part.height, histories.height), histories.height)
+            on_progress(counts.people, len(people))
 
 
-def _events(histories: pl.DataFrame) -> int:
-    return int(histories[HISTORY].list.len().sum())
+def _known(run: Run, part: PeoplePart) -> dict[str, list[str]]:
+    """Returns the items that the run knows of everybody who has one."""
+    flat = run.items[ITEM_ID].gather(part.items - 1).to_list()
+    stops = np.cumsum(part.lengths).tolist()
+    starts = [0, *stops]
+    return {
+        name: flat[start:stop]
+        for name, start, stop in zip(part.names, starts, stops, strict=False)
+        if stop > start
+    }
 
 
 def write_lists(tables: Iterable[pl.DataFrame], path: Path) -> None:

@@ -110,14 +110,16 @@ class NewItems(StrictConfig):
             own: Scores new items by what the model makes of their content, without neighbours.
                 They are to be shown at least as often as it shows them.
         """
-        if self.quota:
-            return 0.0
-        if self.offset is not None:
-            return self.offset
-        if not self.exposure:
-            return 0.0
+        if (fixed := self._fixed_offset()) is not None:
+            return fixed
         least = 0.0 if own is None else exposure_of(own, n_train, new, candidates)
         return offsets_for([max(self.exposure, least)], ranker, n_train, new, candidates)[0]
+
+    def _fixed_offset(self) -> float | None:
+        """Returns the offset where no list decides it."""
+        if self.quota or (self.offset is None and not self.exposure):
+            return 0.0
+        return self.offset
 
     def offset_in(self, lists: KnownLists, new: Ranker, own: Ranker, share: float) -> float:
         """Returns what `offset_over` does, without scoring known items again.
@@ -128,12 +130,8 @@ class NewItems(StrictConfig):
             own: The same by what the model makes of their content.
             share: Of the items that are new.
         """
-        if self.quota:
-            return 0.0
-        if self.offset is not None:
-            return self.offset
-        if not self.exposure:
-            return 0.0
+        if (fixed := self._fixed_offset()) is not None:
+            return fixed
         bought = lists.places_bought(new)
         wanted = max(self.exposure, _exposure(lists.places_bought(own), share))
         shown = _exposure(bought, share)

@@ -1,5 +1,7 @@
 """Where a model places items that it did not learn from, and what that takes."""
 
+import copy
+
 import numpy as np
 import torch
 
@@ -33,7 +35,16 @@ class Placing:
         self.encoders = encoders or Encoders()
         self.table = GrowingTable()
         self._neighbours: dict[str, Neighbours | None] = {}
-        self._lists: KnownLists | None = None
+        self._lists: dict[int, KnownLists] = {}
+
+    def aside(self) -> "Placing":
+        """Returns one for items that nobody keeps: it shares all but the table.
+
+        The latest table stays the latest, so that the next item that is kept copies nothing.
+        """
+        one = copy.copy(self)
+        one.table = GrowingTable()
+        return one
 
     def placed(
         self, run: Run, catalog: Catalog, cache: VectorCache | None, options: NewItems
@@ -74,16 +85,16 @@ class Placing:
         if vectors is None or not n_train.any():
             return None
         n_known = len(n_train) - 1
-        if self._lists is None:
+        if n_known not in self._lists:
             ranker = run.model.ranker(vectors[: n_known + 1])
             if not isinstance(ranker, TableRanker):
                 return None  # its queries may depend on the items that are scored
-            self._lists = KnownLists(ranker, histories_for(n_train), n_known)
+            self._lists[n_known] = KnownLists(ranker, histories_for(n_train), n_known)
         added = torch.cat([vectors[:1], vectors[n_known + 1 :]])
         as_they_are = torch.cat([added[: len(added) - len(own)], own])
         share = (len(added) - 1) / (len(vectors) - 1)
         new, alone = run.model.ranker(added), run.model.ranker(as_they_are)
-        return options.offset_in(self._lists, new, alone, share)
+        return options.offset_in(self._lists[n_known], new, alone, share)
 
 
 def _trained_events(run: Run) -> IntArray:

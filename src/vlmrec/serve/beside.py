@@ -1,9 +1,7 @@
 """Another run beside the one that is served, to compare what both would recommend."""
 
 import threading
-from collections.abc import Sequence
 
-from vlmrec.serve.asking import Answer, Ask, answer_all
 from vlmrec.serve.live import Live
 from vlmrec.serve.run_folders import finished_runs
 from vlmrec.serve.service import Service
@@ -25,17 +23,16 @@ class Beside:
         """Returns the folders of runs that may be compared with, or swapped in."""
         return finished_runs(self._service.options.runs)
 
-    def answers(self, name: str, asks: Sequence[Ask]) -> list[Answer | Exception]:
-        """Returns what another run answers.
+    def live(self, name: str) -> Live:
+        """Returns another run, with the items as they are now.
 
         Raises:
             ConfigError: There are no runs to choose from, or the name leads elsewhere.
             ArtifactError: There is no such run, or it is damaged.
         """
         with self._loading:
-            if self._held is None or self._held[0] != name:
+            if self._held is not None and self._held[0] != name:
                 self._held = None  # at most two runs are in memory
-                self._held = (name, self._service.load_beside(name))
-            live = self._service.brought_up_to_date(self._held[1])
+            live = self._service.beside(name, None if self._held is None else self._held[1])
             self._held = (name, live)
-        return answer_all(live, asks)
+        return live

@@ -1,6 +1,5 @@
 """Looking through the catalogue that is served: by words of the title, the most bought first."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -45,12 +44,9 @@ def look_through(
     table = live.table.select(ITEM_ID, TITLE).with_columns(counts).with_row_index("row", offset=1)
     table = table.filter(wanted)
     text = pl.concat_str(pl.col(TITLE).fill_null(""), pl.col(ITEM_ID), separator=" ")
-    for word in words.lower().split():
-        table = table.filter(text.str.to_lowercase().str.contains(word, literal=True))
+    asked = [
+        text.str.to_lowercase().str.contains(word, literal=True) for word in words.lower().split()
+    ]
+    table = table.filter(*asked)
     best = table.sort("n_train", descending=True, maintain_order=True)
     return Shelf(tuple(best["row"].slice(offset, limit).to_list()), table.height)
-
-
-def rows_of(live: Live, items: Sequence[str]) -> tuple[int, ...]:
-    """Returns the internal ids of those items that are known, in their order."""
-    return tuple(row for name in items if (row := live.rows.get(name, 0)))

@@ -12,7 +12,7 @@ from vlmrec.serve.live import Live
 from vlmrec.serve.reach import Reach, reach_of
 from vlmrec.serve.routes_items import given_item
 from vlmrec.serve.routes_lists import as_json, ask_of, history_of
-from vlmrec.serve.schemas import Expression, Identifier, Recommendation
+from vlmrec.serve.schemas import Expression, Identifier, Recommendation, SimilarRequest
 from vlmrec.serve.schemas_browsing import (
     MOST_PEOPLE,
     CompareOut,
@@ -28,8 +28,8 @@ from vlmrec.serve.schemas_browsing import (
     UsersOut,
 )
 from vlmrec.serve.service import Service
-from vlmrec.serve.trying import try_item
-from vlmrec.serve.views import modalities_of, takes_new_items
+from vlmrec.serve.similar import similar_items
+from vlmrec.serve.views import answer_as_seen, modalities_of, takes_new_items
 
 _LONGEST_SHELF = 200
 
@@ -96,21 +96,25 @@ def browsing_router(service: Service) -> APIRouter:
         """What a product would sit next to and whom it would reach; nothing is stored."""
         data = None if picture is None else await picture.read()
         item = await run_in_threadpool(given_item, service, "tried", fields, data)
-        live, people = service.live, await run_in_threadpool(service.people, users)
-        trial = await run_in_threadpool(try_item, live, item, people, k)
-        similar = Recommendation.model_validate(as_json(trial.similar))
-        return TrialOut(similar=similar, reach=_reach(live, trial.reach))
+        (live, name), people = await asyncio.gather(
+            run_in_threadpool(service.tried, item), run_in_threadpool(service.people, users)
+        )
+        found = await run_in_threadpool(similar_items, live, SimilarRequest(item_id=name, k=k))
+        reached = await run_in_threadpool(reach_of, live, name, people)
+        similar = Recommendation.model_validate(as_json(found))
+        return TrialOut(similar=similar, reach=_reach(live, reached))
 
     @router.post("/compare")
     async def compare(request: CompareRequest) -> CompareOut:
         """The lists of the run that is served and of another one."""
-        wish = request.wish()
-        ask = ask_of(wish, await history_of(service, wish.user_id, wish.history))
-        other = await run_in_threadpool(beside.answers, request.run, [ask])
-        served = await asyncio.wrap_future(service.recommend(ask))
-        if isinstance(other[0], Exception):
-            raise other[0]
-        both = [Recommendation.model_validate(as_json(one)) for one in (served, other[0])]
+        ask = ask_of(request, await history_of(service, request.user_id, request.history))
+        lives = service.live, await run_in_threadpool(beside.live, request.run)
+        both = [
+            Recommendation.model_validate(
+                as_json(await run_in_threadpool(answer_as_seen, live, ask, request.modality))
+            )
+            for live in lives
+        ]
         shared = {one.item_id for one in both[0].items} & {one.item_id for one in both[1].items}
         return CompareOut(served=both[0], other=both[1], in_both=len(shared))
 

@@ -25,6 +25,7 @@ from vlmrec.serve.schemas import (
 )
 from vlmrec.serve.service import Service
 from vlmrec.serve.similar import similar_items
+from vlmrec.serve.views import answer_as_seen
 
 
 def lists_router(service: Service) -> APIRouter:
@@ -37,7 +38,7 @@ def lists_router(service: Service) -> APIRouter:
         if request.modality is None:
             answer = await asyncio.wrap_future(service.recommend(ask))
         else:
-            answer = await run_in_threadpool(service.recommend_by, request.modality, ask)
+            answer = await run_in_threadpool(answer_as_seen, service.live, ask, request.modality)
         service.note_shown(answer, request.user_id)
         return as_json(answer)
 

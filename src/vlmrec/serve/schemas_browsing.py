@@ -1,10 +1,8 @@
 """What goes over the wire when somebody looks around: the catalogue, people, runs, trials."""
 
-from typing import Annotated
+from pydantic import ConfigDict, Field
 
-from pydantic import Field
-
-from vlmrec.serve.schemas import Closed, Identifier, Limiting, Recommendation, RecommendRequest
+from vlmrec.serve.schemas import Closed, Identifier, Recommendation, RecommendRequest
 
 MOST_PEOPLE = 1000
 """People whose lists are looked at for one question."""
@@ -96,20 +94,15 @@ class TrialOut(Closed):
     reach: ReachOut
 
 
-class CompareRequest(Limiting):
+class CompareRequest(RecommendRequest):
     """One wish, answered by two runs."""
 
-    run: Annotated[str, Field(min_length=1, max_length=256)]
-    """The other run: its folder's name among the runs that may be served."""
-    user_id: Identifier | None = None
-    """Whose stored events are the history."""
-    history: list[Identifier] = Field(default=[], max_length=1000)
-    """Items of this visit, oldest first."""
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"run": "sasrec", "history": ["i03", "i11"]}]}
+    )
 
-    def wish(self) -> RecommendRequest:
-        """Returns what both are asked."""
-        facts = self.model_dump(exclude={"run"})
-        return RecommendRequest.model_validate(facts)
+    run: Identifier
+    """The other run: its folder's name among the runs that may be served."""
 
 
 class CompareOut(Closed):

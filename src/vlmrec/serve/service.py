@@ -25,8 +25,8 @@ from vlmrec.serve.run_folders import run_folder
 from vlmrec.serve.shown import ShownLists
 from vlmrec.serve.store.records import Event, Shown, StoredItem
 from vlmrec.serve.store.store import Store, StoreError
+from vlmrec.serve.trying import with_trial
 from vlmrec.serve.unable import unable_to_read
-from vlmrec.serve.views import Modality, seen_by
 
 _log = logging.getLogger("vlmrec.serve")
 _FLUSH_SECONDS = 0.2
@@ -98,17 +98,6 @@ class Service:
         """
         return self.store.histories([user], self.options.history)[user]
 
-    def recommend_by(self, modality: Modality, ask: Ask) -> Answer:
-        """Returns a list by words or by pictures alone.
-
-        Raises:
-            ConfigError: The model does not read both, or the filter cannot be read.
-        """
-        answer = answer_all(seen_by(self._live, modality), [ask])[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
     def people(self, n: int) -> dict[str, list[str]]:
         """Returns the histories of up to n people of the latest events."""
         return self.store.histories(self.store.latest_users(n), self.options.history)
@@ -159,25 +148,38 @@ class Service:
         """
         folder = run_folder(self.options.runs, name)
         with self._changing:
-            live = self.brought_up_to_date(self._load(folder))
+            live = self._up_to_date(self._load(folder))
             self._show(live, max(live.change, self._after(self.store.choose_run(name))))
         return live.identity
 
-    def load_beside(self, name: str) -> Live:
-        """Returns another run, as it was trained; what is served stays.
+    def tried(self, item: StoredItem) -> tuple[Live, str]:
+        """Returns what would be served with a product, and its id there; nothing is stored.
+
+        Raises:
+            DataError: A field is not one of the catalogue, or there is nothing to read.
+            ConfigError: The model cannot take new items in.
+            UnableError: It cannot be read now.
+        """
+        with self._changing:  # encoders and tables are for one at a time
+            try:
+                return with_trial(self._live, item)
+            except VlmrecError as error:
+                raise _for_whoever_asked(error) from error
+
+    def beside(self, name: str, held: Live | None) -> Live:
+        """Returns another run with all changes of items; what is served stays.
+
+        Args:
+            name: Its folder's name.
+            held: The same run as it was returned before.
 
         Raises:
             ConfigError: Runs may not be swapped, or the name leads elsewhere.
             ArtifactError: There is no such run, or it is damaged.
         """
-        return self._load(run_folder(self.options.runs, name))
-
-    def brought_up_to_date(self, live: Live) -> Live:
-        """Returns a run with all changes of items that the database holds."""
-        if live.change == self._live.change:
-            return live
-        changes = self.store.changes_since(live.change)
-        return replace(self._applied(live, changes.items), change=changes.latest)
+        live = held or self._load(run_folder(self.options.runs, name))
+        with self._changing:
+            return self._up_to_date(live)
 
     def follow(self) -> None:
         """Takes over what other servers changed, and at the start what is stored."""
@@ -224,6 +226,13 @@ class Service:
                 return self._put(items[:half]) + self._put(items[half:])
             return [_for_whoever_asked(error)]
         return [change] * len(items)
+
+    def _up_to_date(self, live: Live) -> Live:
+        """Returns a run with all changes of items that the database holds."""
+        if live.change == self._live.change:
+            return live
+        changes = self.store.changes_since(live.change)
+        return replace(self._applied(live, changes.items), change=changes.latest)
 
     def _other_run(self, name: str) -> Live | None:
         try:

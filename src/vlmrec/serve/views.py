@@ -10,6 +10,7 @@ from vlmrec.core.errors import ConfigError
 from vlmrec.core.protocols import KnownReader, Multimodal, Ranker
 from vlmrec.index.exact import ExactIndex
 from vlmrec.pipeline.run import vectors_of
+from vlmrec.serve.asking import Answer, Ask, answer_all
 from vlmrec.serve.live import Live
 
 Modality = Literal["text", "image"]
@@ -93,3 +94,15 @@ def seen_by(live: Live, modality: Modality) -> Live:
     )
     live.alone[modality] = one
     return one
+
+
+def answer_as_seen(live: Live, ask: Ask, modality: Modality | None) -> Answer:
+    """Returns a list at once, without waiting for others; by one modality alone, if it is named.
+
+    Raises:
+        ConfigError: The model does not read both, or the filter cannot be read.
+    """
+    answer = answer_all(live if modality is None else seen_by(live, modality), [ask])[0]
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
