@@ -18,6 +18,7 @@ RecTools and RecBole get environments of their own, made below --environments.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -62,10 +63,13 @@ def run_side(
         data: What `arrays_of` gave, as .npz.
         settings: Options of all sides, with "seed", "threads" and "max_seconds".
         folder: Where the run puts its files.
-        resume: Take a finished run of the same settings as it is.
+        resume: Take a finished run of the same settings as it is, and go on with one that was
+            ended from outside (RecTools and RecBole keep each epoch; ours takes minutes).
     """
     if resume and is_finished(settings, folder):
         return read_run(side, settings["seed"], folder)
+    if not (resume and is_same(settings, folder)):
+        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "record.json").unlink(missing_ok=True)
     options = folder / "options.json"
@@ -86,8 +90,13 @@ def run_side(
 
 def is_finished(settings: dict[str, Any], folder: Path) -> bool:
     """Returns whether `folder` holds a finished run of these settings, whatever its time limit."""
+    return (folder / "record.json").exists() and is_same(settings, folder)
+
+
+def is_same(settings: dict[str, Any], folder: Path) -> bool:
+    """Returns whether the run in `folder` was begun with these settings, whatever its limit."""
     options = folder / "options.json"
-    if not (folder / "record.json").exists():
+    if not options.exists():
         return False
     stored = json.loads(options.read_text(encoding="utf-8"))
     return {**stored, "max_seconds": None} == {**settings, "max_seconds": None}
@@ -159,7 +168,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--environments", type=Path, default=FOLDER, help="of the peers")
     parser.add_argument("--work", type=Path, help="folder for runs (default: a temporary one)")
     parser.add_argument(
-        "--resume", action="store_true", help="take finished runs in --work as they are"
+        "--resume",
+        action="store_true",
+        help="take finished runs in --work as they are, go on with those that were ended",
     )
     parser.add_argument(
         "--stored", action="store_true", help="train nothing: compare the finished runs in --work"

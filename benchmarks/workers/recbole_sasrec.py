@@ -121,6 +121,28 @@ class Ranked:
         return target_ranks(torch.cat(queries).numpy(), vectors, bias, self.targets)
 
 
+def state_of(trainer, loader):
+    """Returns what training needs to go on."""
+    return {
+        "model": trainer.model.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
+        "random": torch.get_rng_state(),
+        "order": loader.generator.get_state(),
+    }
+
+
+def begun_again(log, trainer, loader):
+    """Returns how many epochs are done, with everything as it was after them."""
+    checkpoint = log.go_on()
+    if checkpoint is not None:
+        state = torch.load(checkpoint)
+        trainer.model.load_state_dict(state["model"])
+        trainer.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        loader.generator.set_state(state["order"])
+    return len(log.valid)
+
+
 def run(data, options, out):
     """Trains with the given options and writes the record of the run."""
     torch.set_num_threads(options["threads"])
@@ -138,13 +160,14 @@ def run(data, options, out):
         Ranked(loader, data, part, options["max_len"])
         for loader, part in zip(loaders[1:], ("valid", "test"), strict=True)
     ]
-    for epoch in range(options["epochs"]):
+    for epoch in range(begun_again(log, trainer, loaders[0]), options["epochs"]):
         log.go()
         trainer._train_epoch(loaders[0], epoch)
         log.end_epoch()
         log.validated(*(part.ranks(model, int(data["n_items"])) for part in cases))
         if log.stopped:
             break
+        log.keep(lambda path: torch.save(state_of(trainer, loaders[0]), path))
     seconds, metrics = log.evaluate(lambda: trainer.evaluate(loaders[2], load_best_model=False))
     names = {"ndcg@10": "NDCG@10", "recall@10": "Recall@10", "mrr@10": "MRR@10"}
     log.write(

@@ -33,6 +33,7 @@ class Epochs(Callback):
 
     def __init__(self, model, data, options, notes):
         self.model, self.data, self.options, self.notes = model, data, options, notes
+        self.random = None
 
     def on_train_start(self, trainer, module):
         """Starts the clock; what came before was preparation."""
@@ -51,7 +52,22 @@ class Epochs(Callback):
         self.notes.validated(*ranks)
         trainer.should_stop = bool(self.notes.stopped)
         if not self.notes.stopped:
+            self.notes.keep(trainer.save_checkpoint)
             self.notes.go()
+
+    def state_dict(self):
+        """Returns where the random numbers are; Lightning keeps all but them."""
+        return {"random": torch.get_rng_state()}
+
+    def load_state_dict(self, state_dict):
+        """Takes the random numbers of a checkpoint; until an epoch starts others are drawn."""
+        self.random = state_dict["random"]
+
+    def on_train_epoch_start(self, trainer, module):
+        """Goes on with the random numbers of a checkpoint."""
+        if self.random is not None:
+            torch.set_rng_state(self.random)
+            self.random = None
 
     def known(self):
         """Returns our id of each of RecTools' items; 0 for its padding."""
@@ -137,7 +153,7 @@ def fit(model, epochs, frame, options):
     model._build_model_from_dataset(Dataset.construct(frame))
     model.fit_trainer = model._trainer
     loader = model.data_preparator.get_dataloader_train()
-    model.fit_trainer.fit(model.lightning_model, loader)
+    model.fit_trainer.fit(model.lightning_model, loader, ckpt_path=epochs.notes.go_on())
     model.is_fitted = True
     return len(loader)
 

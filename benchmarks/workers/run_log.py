@@ -4,6 +4,7 @@ Needs nothing but the standard library and numpy, because every environment uses
 """
 
 import json
+import os
 import sys
 import time
 
@@ -13,13 +14,15 @@ from benchmarks import memory
 from benchmarks.workers.ranks import mean_ndcg
 
 EVALUATIONS = 3
+_PROGRESS = "progress.npz"
 
 
 class RunLog:
     """Clock, peak memory, validation and ranks of one training run.
 
     The clock runs while data is prepared and while the model is trained; it stands still while
-    an epoch is validated. Call `begin`, then for each epoch `go`, `end_epoch` and `validated`.
+    an epoch is validated. Call `begin`, then for each epoch `go`, `end_epoch`, `validated` and,
+    where the run shall go on after it was ended from outside, `keep`.
 
     Args:
         side: What is trained, for the lines on stderr.
@@ -40,7 +43,7 @@ class RunLog:
         self._preparation = None
         self._peaks = {"preparation": 0.0, "training": 0.0, "evaluation": 0.0}
         self._ranks = {}
-        self._spent, self._since = 0.0, 0.0
+        self._spent, self._since, self._before = 0.0, 0.0, 0.0
 
     def begin(self):
         """Begins the preparation: everything between arrays in memory and the first step."""
@@ -78,12 +81,51 @@ class RunLog:
         limit = self._options.get("max_seconds")
         if done - 1 - best >= self._options["patience"]:
             self.stopped = "patience"
-        elif limit is not None and time.perf_counter() - self._begun >= limit:
+        elif limit is not None and self._wall() >= limit:
             self.stopped = "seconds"
         elif done >= self._options["epochs"]:
             self.stopped = "epochs"
         line = f"{self._side} epoch {done} valid {self.valid[-1]:.4f} {self.seconds[-1]:.1f} s"
         print(line, file=sys.stderr, flush=True)
+
+    def keep(self, save):
+        """Keeps what the run has come to, so that another process can go on with it.
+
+        Args:
+            save: Writes the state of the training to the path it is given.
+        """
+        before = self._kept()
+        checkpoint = self._out / f"checkpoint-{len(self.valid)}.pt"
+        save(checkpoint)
+        facts = {
+            "checkpoint": checkpoint.name,
+            "seconds": self.seconds,
+            "valid": self.valid,
+            "preparation": self._preparation,
+            "peaks": self._peaks,
+            "baseline": self._baseline,
+            "wall": self._wall(),
+        }
+        half_written = self._out / f"half-{_PROGRESS}"
+        np.savez(half_written, facts=json.dumps(facts), **self._ranks)
+        os.replace(half_written, self._out / _PROGRESS)  # from here on it is the one to go on from
+        if before is not None:
+            before.unlink(missing_ok=True)
+
+    def go_on(self):
+        """Takes up what `keep` kept, if anything; returns the path for the training's state."""
+        checkpoint = self._kept()
+        if checkpoint is None:
+            return None
+        with np.load(self._out / _PROGRESS) as kept:
+            facts = json.loads(str(kept["facts"]))
+            self._ranks = {name: kept[name] for name in kept.files if name != "facts"}
+        self.seconds, self.valid = facts["seconds"], facts["valid"]
+        self._spent, self._before = self.seconds[-1], facts["wall"]
+        self._preparation, self._peaks = facts["preparation"], facts["peaks"]
+        self._baseline = facts["baseline"]
+        print(f"{self._side} goes on after epoch {len(self.valid)}", file=sys.stderr, flush=True)
+        return checkpoint
 
     def evaluate(self, work):
         """Returns seconds (best of three) and result of the library's own test evaluation.
@@ -113,13 +155,27 @@ class RunLog:
             "valid": self.valid,
             "best_epoch": int(np.argmax(self.valid)) + 1,
             "stopped": self.stopped,
-            "wall_seconds": time.perf_counter() - self._begun,
+            "wall_seconds": self._wall(),
             "baseline_mib": self._baseline,
             "peak_mib": max(self._peaks.values()),
             **{f"peak_{phase}_mib": peak for phase, peak in self._peaks.items()},
             **facts,
         }
         (self._out / "record.json").write_text(json.dumps(record), encoding="utf-8")
+        for part in (self._kept(), self._out / _PROGRESS):
+            if part is not None:
+                part.unlink(missing_ok=True)
+
+    def _kept(self):
+        """Returns the training's state that was kept last, None where there is none."""
+        try:
+            with np.load(self._out / _PROGRESS) as kept:
+                return self._out / json.loads(str(kept["facts"]))["checkpoint"]
+        except FileNotFoundError:
+            return None
+
+    def _wall(self):
+        return self._before + time.perf_counter() - self._begun
 
     def _note_peak(self, phase):
         self._peaks[phase] = max(self._peaks[phase], memory.peak_mib())

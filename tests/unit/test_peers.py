@@ -118,6 +118,42 @@ def test_a_run_stops_by_the_same_rule_everywhere(
     assert stored.record["valid"] == pytest.approx(values)
     assert (stored.record["best_epoch"], stored.record["fact"]) == (best + 1, 1)
     assert stored.ranks["test"].min() == 1 + best
+
+
+def test_a_run_that_was_ended_from_outside_goes_on(tmp_path: Path) -> None:
+    options = {"epochs": 4, "patience": 4}
+    values = [0.2, 0.5, 0.4, 0.3]
+
+    def one_epoch(log: RunLog, epoch: int) -> None:
+        log.go()
+        log.end_epoch()
+        ranks = np.where(np.arange(100) < 100 * values[epoch], 1.0, 99.0)
+        log.validated(ranks, ranks + epoch)
+
+    first = RunLog("any", options, tmp_path)
+    first.begin()
+    assert first.go_on() is None
+    for epoch in range(3):
+        one_epoch(first, epoch)
+        first.keep(lambda path, epoch=epoch: path.write_text(str(epoch)))
+    (tmp_path / "half-progress.npz").write_bytes(b"ended while it was written")
+    (tmp_path / "checkpoint-4.pt").write_bytes(b"so was this")
+    second = RunLog("any", options, tmp_path)
+    second.begin()
+    kept = second.go_on()
+    assert kept is not None
+    assert kept.read_text() == "2"
+    assert len(list(tmp_path.glob("checkpoint-*"))) == 2  # that, and the one of the ended epoch
+    assert (second.seconds, second.valid) == (first.seconds, first.valid)
+    one_epoch(second, 3)
+    assert second.stopped == "epochs"
+    assert second.seconds[-1] > first.seconds[-1]
+    second.write()
+    stored = read_run("any", 0, tmp_path)
+    assert stored.record["valid"] == pytest.approx(values)
+    assert stored.record["wall_seconds"] >= stored.record["training_seconds"][-1]
+    assert stored.ranks["test"].min() == 2
+    assert not list(tmp_path.glob("progress*"))
     assert stored.ranks["last_test"].min() == len(values)
     assert stored.record["peak_mib"] >= stored.record["peak_training_mib"] > 0
 
