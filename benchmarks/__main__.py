@@ -21,6 +21,7 @@ SCRIPTS = (
     "molar",
     "vlm_cuda",
     "serve",
+    "upserts",
     "peers",
 )
 

@@ -101,6 +101,57 @@ def test_items_and_swaps_that_were_acknowledged_outlive_a_kill(shop, tmp_path):
     assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_one_of_two_servers_is_killed_and_the_other_goes_on(shop, tmp_path, request, kind):
+    database = f"sqlite:///{tmp_path / 'x.db'}"
+    if kind == "postgresql":
+        database = request.getfixturevalue("server").fresh_database("two")
+    logs = [tmp_path / "log-0", tmp_path / "log-1"]
+    one, other = (
+        ServedProcess(shop / "runs" / "content", log, "--data", shop / "data",
+                      "--database", database, "--set", "follow_seconds=0.1")
+        for log in logs
+    )  # fmt: skip
+    refused, kept, events, ended = [], [], [], threading.Event()
+
+    def write_to_the_other():
+        for k in itertools.count():
+            if ended.is_set():
+                return
+            item = put(other, f"o{k}", (k % 250, 9, 9))
+            event = {"user_id": "ann", "item_id": f"i{k % 30:02d}", "event_id": f"e{k}"}
+            told = httpx.post(f"{other.address}/events", json={"events": [event]}, timeout=30)
+            refused.extend(answer.text for answer in (item, told) if answer.status_code >= 300)
+            kept.append(f"o{k}")
+            events.append(event)
+
+    thread = threading.Thread(target=write_to_the_other)
+    thread.start()
+    there = until_killed(one, lambda k: put(one, f"n{k}", (k % 250, 7, 7)), sorted, 10)
+    after = len(kept)
+    while len(kept) < after + 5 and thread.is_alive():  # it goes on without the one
+        time.sleep(0.01)
+    ended.set()
+    thread.join()
+    assert refused == []
+    wanted = {*kept, *(f"n{k}" for k in there)}
+    again = ServedProcess(
+        shop / "runs" / "content", logs[0], "--data", shop / "data", "--database", database
+    )
+    for service in (other, again):
+        for _ in range(100):
+            told = listed(service, history=["i03"], k=500, filter='genre = "new"')
+            if wanted <= (new := {found["item_id"] for found in told["items"]}):
+                break
+            time.sleep(0.1)
+        assert wanted <= new
+        assert len(new) <= len(wanted) + 3  # those on their way may have arrived
+        done = httpx.get(f"{service.address}/users/ann/history", timeout=30).json()["items"]
+        assert [card["item_id"] for card in done] == [event["item_id"] for event in events][-200:]
+        service.kill()
+    assert not any("Traceback" in log.read_text() for log in logs)
+
+
 def test_files_that_may_not_grow_refuse_writes_until_they_may(shop, tmp_path):
     """A limit of the process stands for a disk that is full; it needs no rights."""
     database = tmp_path / "x.db"

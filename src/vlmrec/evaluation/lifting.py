@@ -14,7 +14,8 @@ from vlmrec.core.inner_product import InnerProduct, KeyedRanker
 from vlmrec.core.protocols import PersonalRanker, Ranker
 
 LIST_LENGTH = 10
-_SCORES_AT_A_TIME = 1 << 22
+_SCORES_AT_A_TIME = 1 << 24
+"""Each batch of lists reads all item vectors, so that few batches are quick; 64 MiB of scores."""
 
 
 class LiftedRanker:

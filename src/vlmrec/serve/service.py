@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vlmrec.core.errors import ArtifactError, DataError, MissingExtraError, VlmrecError
+from vlmrec.serve.allocating import give_back_free_memory
 from vlmrec.serve.asking import Answer, Ask, answer_all
 from vlmrec.serve.batching import Batcher, apart
 from vlmrec.serve.changing import with_changes
@@ -29,7 +30,7 @@ from vlmrec.serve.trying import with_trial
 from vlmrec.serve.unable import unable_to_read
 
 _log = logging.getLogger("vlmrec.serve")
-_FLUSH_SECONDS = 0.2
+_FLUSH_SECONDS, _TRIM_SECONDS = 0.2, 10.0
 
 
 class Service:
@@ -62,6 +63,7 @@ class Service:
             for seconds, work in (
                 (options.follow_seconds, self.follow),
                 (_FLUSH_SECONDS, self._shown.write),
+                (_TRIM_SECONDS, give_back_free_memory),
             )
         ]
         for thread in self._threads:
