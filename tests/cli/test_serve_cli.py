@@ -89,6 +89,7 @@ def test_a_key_is_printed_once_with_its_entry(run_vlmrec):
     [
         ([], "No run was named. Write: vlmrec serve RUN"),
         (["RUN", "--host", "0.0.0.0"], "'0.0.0.0' without keys"),
+        (["RUN", "--runs", "nowhere"], "swapped in from 'nowhere', which is no folder"),
         (["RUN", "--database", "mysql://x/y"], "supported are sqlite and postgresql"),
         (["RUN", "--database", "sqlite:////no/folder/x.db"], "unable to open database file"),
         (["RUN", "--set", "hystory=3"], "Did you mean 'history'?"),

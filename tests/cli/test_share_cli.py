@@ -88,7 +88,7 @@ def test_there_and_back(place, run_vlmrec, tmp_path):
         (["push", "gru4rec", "OUT", "--public"], "'public' and 'message' are about repositories"),
         (["push", "gru4rec", "hf://x"], "expected hf://OWNER/NAME"),
         (["pull", "gru4rec", "--out", "OUT"], "A run folder needs no pull"),
-        (["pull", "nowhere", "--out", "OUT"], "is no run that was pushed"),
+        (["pull", "nowhere", "--out", "OUT"], "There is no folder 'nowhere'. Name one that"),
     ],
 )
 def test_what_is_wrong_is_said(place, run_vlmrec, monkeypatch, line, told):

@@ -77,12 +77,12 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not path.is_dir():
         raise DataError(
             f"The output '{path}' exists and is a file; a folder was expected.",
-            "Choose another --out.",
+            "Choose another folder.",
         )
     if path.is_dir() and any(path.iterdir()) and not overwrite:
         raise DataError(
             f"The output folder '{path}' exists and is not empty.",
-            "Choose another --out, or replace it with --overwrite.",
+            "Choose another folder, or replace it with --overwrite.",
         )
 
 

@@ -110,6 +110,11 @@ def read_hub_folder(source: Path, target: Path) -> None:
 
 
 def _config_of(source: Path) -> dict[str, Any]:
+    if not source.is_dir():
+        raise ArtifactError(
+            f"There is no folder '{source}'.",
+            "Name one that vlmrec push wrote, or a repository of the hub: hf://OWNER/NAME",
+        )
     if not (source / CONFIG).is_file():
         raise ArtifactError(
             f"'{source}' is no run that was pushed: it has no '{CONFIG}'.",

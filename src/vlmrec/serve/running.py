@@ -53,7 +53,7 @@ def make_app(service: Service) -> FastAPI:
 
 
 def require_safe(options: ServeOptions) -> None:
-    """Refuses to listen to other machines without keys.
+    """Refuses to listen to other machines without keys, and to swap what is nowhere.
 
     Raises:
         ConfigError: That is what was asked for.
@@ -63,6 +63,11 @@ def require_safe(options: ServeOptions) -> None:
             f"The service was to listen on '{options.host}' without keys: everybody who reaches "
             "it could change items.",
             "Give --keys FILE, or leave --host out to serve this machine only.",
+        )
+    if options.runs is not None and not options.runs.is_dir():
+        raise ConfigError(
+            f"Runs were to be swapped in from '{options.runs}', which is no folder.",
+            "Give the folder that holds the run folders, or leave --runs out.",
         )
 
 
