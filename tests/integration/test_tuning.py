@@ -1,75 +1,22 @@
-"""Tuning of toys: the better option is found, budgets are equal, kills change nothing, test is
-not looked at."""
+"""Tuning of toys: the better option is found, budgets are equal, the test is not
+looked at."""
 
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.tuned_toys import COUNTED, HEAD, HOPELESS, LEARNED, Study, facts
 
 from vlmrec.bundle import is_complete
 from vlmrec.core.errors import ArtifactError, ConfigError, MissingExtraError
-from vlmrec.data.batches import NextItemBatches
 from vlmrec.data.synthetic import order_world
 from vlmrec.evaluation import evaluator
-from vlmrec.pipeline import tuning
 from vlmrec.pipeline.planned_runs import plan
 from vlmrec.pipeline.recipes import read_recipe
-from vlmrec.pipeline.study_file import open_study_file
-from vlmrec.pipeline.tuned import Tuned
-from vlmrec.pipeline.tuning import tune
 from vlmrec.pipeline.tuning_page import as_markdown, as_text, write_tuned
 from vlmrec.pipeline.tuning_plan import read_tuning
 from vlmrec.testing.worlds import small_dataset, world_split
-from vlmrec.train.checkpoint import Checkpoints
-
-HEAD = """
-title: Toys
-dataset: toy
-seeds: [0, 1]
-train: {epochs: 2, batch_size: 8, device: cpu, learning_rate: 0.00001}
-stages:
-  ids: {model: sasrec, seeds: first, set: {dim: 8, hidden: 16, n_layers: 1, max_len: 60}}
-tuning: {trials: 3, startup: 1, warmup: 1}
-rows:
-  - {label: Popularity, model: popularity}
-"""
-LEARNED = """
-  - label: SASRec
-    like: ids
-    set: {vectors: "@ids", vectors_dim: null}
-    search: {learning_rate: {values: [1e-5, 1e-6, 0.03]}}
-"""
-COUNTED = """
-  - label: kNN
-    model: item-knn
-    search: {shrink: {low: 0, high: 99.0}, n_neighbours: {low: 2, high: 40}}
-"""
-
-
-class PowerCutError(Exception):
-    """Stands in for a kill: nothing after it runs."""
-
-
-class Study:
-    """A file, its data and its folder of trials."""
-
-    def __init__(self, folder, text, split):
-        (folder / "space.yaml").write_text(text)
-        self.plan = read_tuning(folder / "space.yaml")
-        self.split = split
-        self.out = folder / "out"
-        self.said = []
-
-    def run(self):
-        journal = self.out / "space" / "study.log"
-        said = self.said.append
-        rows = tune(self.plan, self.split, self.out, journal, quiet=True, say=said)
-        prints = {"dataset": self.split.dataset.fingerprint, "split": self.split.fingerprint}
-        return Tuned(self.plan, tuple(rows), "toy", prints, "5")
-
-    def folders(self, name):
-        return sorted((self.out / name).glob("*"))
 
 
 @pytest.fixture(scope="module")
@@ -96,17 +43,6 @@ def looked_at():
 def finished(tmp_path_factory, split, looked_at):
     study = Study(tmp_path_factory.mktemp("finished"), HEAD + COUNTED + LEARNED, split)
     return study, study.run()
-
-
-def facts(found):
-    """What must not depend on kills: all but times."""
-    return [
-        [
-            (one.options, one.outcome, one.result and one.result.model_copy(update={"seconds": 0}))
-            for one in row.trials
-        ]
-        for row in found.rows
-    ]
 
 
 def test_the_better_option_is_found_with_equal_budgets(finished):
@@ -174,56 +110,6 @@ def test_pages_and_the_recipe_that_follows(finished, tmp_path):
     assert recipe.rows[0] == study.plan.recipe.rows[0]
 
 
-@pytest.mark.parametrize("at", [3, 12, 17, 27, 31])
-def test_a_killed_tuning_goes_on_with_the_same_trials(tmp_path, monkeypatch, finished, split, at):
-    study = Study(tmp_path, HEAD + COUNTED + LEARNED, split)
-    build, built = NextItemBatches.build, []
-
-    def counting(self, window, epoch, step):
-        built.append(step)
-        if len(built) == at:
-            raise PowerCutError
-        return build(self, window, epoch, step)
-
-    monkeypatch.setattr(NextItemBatches, "build", counting)
-    with pytest.raises(PowerCutError):
-        study.run()
-    assert facts(study.run()) == facts(finished[1])
-    steps = 5  # of an epoch; at most one of them is done twice
-    assert len(built) <= 4 * 2 * steps + steps
-    built.clear()
-    monkeypatch.setattr(tuning, "run_trial", None)  # all is finished: nothing is trained
-    assert facts(study.run()) == facts(finished[1])
-    assert not built
-
-
-@pytest.mark.parametrize("before", [True, False])
-def test_a_kill_around_the_telling_counts_a_trial_once(tmp_path, monkeypatch, split, before):
-    undisturbed = Study(tmp_path, HEAD + COUNTED, split).run()
-    (tmp_path / "again").mkdir()
-    study = Study(tmp_path / "again", HEAD + COUNTED, split)
-    tell, told = tuning._RowStudy._tell, []
-
-    def cut(self, number, record):
-        told.append(number)
-        if len(told) == 2:
-            if not before:
-                tell(self, number, record)
-            raise PowerCutError
-        tell(self, number, record)
-
-    monkeypatch.setattr(tuning._RowStudy, "_tell", cut)
-    with pytest.raises(PowerCutError):
-        study.run()
-    journal = study.out / "space" / "study.log"
-    journal.write_bytes(journal.read_bytes() + b'{"op_code": 4, "work')  # torn by the kill
-    assert facts(study.run()) == facts(undisturbed)
-    with open_study_file(journal) as storage:  # none of them is open for ever
-        (one,) = storage.get_all_studies()
-        states = [trial.state.name for trial in storage.get_all_trials(one._study_id)]
-    assert states == ["COMPLETE"] * 3
-
-
 def test_a_larger_budget_goes_on(tmp_path, split):
     study = Study(tmp_path, HEAD + COUNTED, split)
     first = study.run()
@@ -233,14 +119,6 @@ def test_a_larger_budget_goes_on(tmp_path, split):
     assert facts(more)[0][:3] == facts(first)[0]
     assert len(more.rows[0].trials) == 5
     assert [one[:5] for one in study.said if one[0] == "["] == ["[4/5]", "[5/5]"]
-
-
-HOPELESS = """
-  - label: SASRec
-    like: ids
-    train: {learning_rate: 0.03, epochs: 3}
-    search: {learning_rate: {values: [0.03, 1e-7]}}
-"""
 
 
 @pytest.mark.parametrize(
@@ -261,37 +139,6 @@ def test_a_hopeless_trial_is_pruned(tmp_path, split, method, outcome, epochs):
     assert row.best.number == 0
     assert row.row == study.plan.recipe.rows[1]
     assert len(study.folders("trials")) == (1 if outcome == "pruned" else 2)
-
-
-def test_a_kill_after_the_decision_to_prune(tmp_path, split, monkeypatch):
-    text = HEAD.replace("{trials: 3, startup: 1, warmup: 1}", "{trials: 2, startup: 1, warmup: 0}")
-    study = Study(tmp_path, text + HOPELESS, split)
-    with monkeypatch.context() as patch:
-        patch.setattr(tuning, "forget", lambda folder: (_ for _ in ()).throw(PowerCutError))
-        with pytest.raises(PowerCutError):
-            study.run()
-    monkeypatch.setattr(tuning, "run_trial", None)  # it is known already
-    pruned = study.run().rows[0].trials[1]
-    assert pruned.outcome == "pruned"
-    assert (pruned.result.metric, pruned.result.epochs) == ("NDCG@10", 1)
-    assert pruned.result.value > 0
-
-
-def test_an_epoch_that_was_logged_but_not_saved_is_reported_once(tmp_path, split, monkeypatch):
-    study = Study(tmp_path, HEAD + HOPELESS, split)
-    save = Checkpoints.save
-
-    def cut(self, model, optimizer, progress, best):
-        if progress.epoch == 2:
-            raise PowerCutError
-        save(self, model, optimizer, progress, best)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoints, "save", cut)
-        with pytest.raises(PowerCutError):
-            study.run()
-    first = study.run().rows[0].trials[0]  # a second report would be a warning, here an error
-    assert (first.outcome, first.result.epochs) == ("done", 3)
 
 
 def test_hours_end_a_row(tmp_path, split):

@@ -1,49 +1,25 @@
 """A dataset folder whose pictures are fetched from a server that does what servers do."""
 
-import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import polars as pl
 import pytest
 from PIL import Image
-from tests.picture_server import HTML, Page, huge_picture_bytes, picture_bytes, serving
+from tests.fetched_pictures import PICTURE, PNG, assert_consistent, fetch, images_of, many, tables
+from tests.picture_server import HTML, Page, huge_picture_bytes, serving
 
 from vlmrec.core.errors import ArtifactError, DataError
 from vlmrec.data.dataset import Dataset
-from vlmrec.data.fetching import catalogue_images, errands, public_addresses
+from vlmrec.data.fetching import errands, public_addresses
 from vlmrec.data.fetching.fetcher import fetch_images
-from vlmrec.data.fetching.options import FetchOptions
 from vlmrec.data.fetching.status_table import read_statuses
-from vlmrec.data.images import Picture, read_picture
-
-PICTURE, PNG = picture_bytes(), picture_bytes("blue", "PNG")
 
 
 @pytest.fixture
 def server():
     with serving() as running:
         yield running
-
-
-def fetch(folder: Path, **changes):
-    call = {name: changes.pop(name) for name in ("again", "stopping", "advance") if name in changes}
-    limits = {"rate": 1e6, "backoff": 0.01, "timeout": 5.0, "allow_private": True, **changes}
-    return fetch_images(folder, FetchOptions(**limits), **call)
-
-
-def tables(urls: dict[str, str | None]):
-    """Returns a log in which one user met every item, and the items."""
-    ids = list(urls)
-    log = {"user_id": ["u"] * len(ids), "item_id": ids, "timestamp": list(range(len(ids)))}
-    items = pl.DataFrame(
-        {
-            "item_id": ids,
-            "image_url": pl.Series(list(urls.values()), dtype=pl.String),
-            "image": pl.Series([None] * len(ids), dtype=pl.String),
-        }
-    )
-    return pl.DataFrame(log), items
 
 
 @pytest.fixture
@@ -53,25 +29,6 @@ def dataset(tmp_path):
         return tmp_path / "data"
 
     return make
-
-
-def many(server, count: int, page: Page) -> dict[str, str | None]:
-    return {f"i{n:02d}": server.give(f"/{n}", page) for n in range(count)}
-
-
-def images_of(folder: Path) -> dict[str, str | None]:
-    return dict(Dataset.load(folder).catalog.table.select("item_id", "image").iter_rows())
-
-
-def assert_consistent(folder: Path) -> None:
-    """The manifest is about the catalogue as it is, every picture is whole, nothing lies about."""
-    data = Dataset.load(folder)
-    assert data.fingerprint == data.with_catalog(data.catalog).fingerprint
-    named = [path for path in data.catalog.image_paths() if path is not None]
-    assert data.manifest["counts"]["items_with_image"] == len(named)
-    for path in named:
-        assert isinstance(read_picture(path), Picture)
-    assert not [path for path in folder.rglob(".*") if path.is_file()]
 
 
 def test_what_becomes_of_every_kind_of_answer(server, dataset):
@@ -158,81 +115,6 @@ def test_what_becomes_of_every_kind_of_answer(server, dataset):
     asked = {"/down", "/gone", "/page", "/cut", "/text", "/large", "/huge", "/circle"}
     assert set(server.asked) == asked
     assert images_of(folder)["gone"] == "images/gone.png"
-    assert_consistent(folder)
-
-
-class Killed(BaseException):
-    pass
-
-
-def test_a_killed_call_goes_on_where_it_was(server, dataset, monkeypatch):
-    folder = dataset(many(server, 6, Page(PICTURE)))
-    before = Dataset.load(folder).fingerprint
-
-    def killed_before(path: str) -> None:
-        if len(server.asked) == 4:
-            monkeypatch.setattr(errands, "decode_picture", die)
-
-    def die(*arguments: object, **options: object) -> None:
-        raise Killed
-
-    server.before_answer = killed_before
-    with pytest.raises(Killed):
-        fetch(folder, workers=1)
-    there = {path.stem for path in (folder / "images").iterdir()}
-    assert 1 <= len(there) <= 4
-    assert read_statuses(folder) == {}  # it had no time for that
-    assert Dataset.load(folder).fingerprint == before
-    assert_consistent(folder)
-
-    monkeypatch.undo()
-    server.before_answer = None
-    server.asked.clear()
-    report = fetch(folder)
-    assert {f"i{int(path[1:]):02d}" for path in server.asked} == set(images_of(folder)) - there
-    assert report.statuses["fetched"] == 6
-    assert set(images_of(folder).values()) == {f"images/i{n:02d}.jpg" for n in range(6)}
-    assert_consistent(folder)
-    server.asked.clear()
-    assert fetch(folder).requests_now == 0
-    assert server.asked == []
-
-
-def test_a_call_that_is_stopped_keeps_what_came(server, dataset):
-    folder = dataset(many(server, 8, Page(PICTURE)))
-    stop = threading.Event()
-
-    def stop_at_third(path: str) -> None:
-        if len(server.asked) >= 3:
-            stop.set()
-
-    server.before_answer = stop_at_third
-    report = fetch(folder, workers=1, rate=20.0, stopping=stop.is_set)
-    came = [name for name, image in images_of(folder).items() if image is not None]
-    assert 3 <= len(came) <= 5
-    assert report.fetched_now == len(came)
-    assert report.not_asked == 8 - len(came)
-    assert list(read_statuses(folder)) == came
-    assert_consistent(folder)
-    server.asked.clear()
-    assert fetch(folder).statuses["fetched"] == 8
-    assert len(server.asked) == 8 - len(came)
-    assert_consistent(folder)
-
-
-def test_a_call_that_died_between_catalogue_and_manifest_is_mended(server, dataset, monkeypatch):
-    folder = dataset(many(server, 2, Page(PICTURE)))
-
-    def die(*arguments: object) -> None:
-        raise Killed
-
-    monkeypatch.setattr(catalogue_images, "write_json", die)
-    with pytest.raises(Killed):
-        fetch(folder)
-    data = Dataset.load(folder)
-    assert data.fingerprint != data.with_catalog(data.catalog).fingerprint
-    monkeypatch.undo()
-    assert fetch(folder).requests_now == 0
     assert_consistent(folder)
 
 
