@@ -46,6 +46,11 @@ def serve(
     if run is None:
         raise ConfigError("No run was named.", "Write: vlmrec serve RUN")
     _require_extra()
+    import os
+
+    from vlmrec.serve.cores import share_cores
+
+    share_cores(os.environ)  # before the imports below load what reads it
     from vlmrec.data.dataset import Dataset
     from vlmrec.serve.options import ServeOptions
     from vlmrec.serve.running import listen, make_app, make_service, store_history
