@@ -48,11 +48,24 @@ class MilvusServer:
         until = time.monotonic() + 60
         while time.monotonic() < until:
             assert self._process.poll() is None, (self._folder / "log").read_text()
-            with socket.socket() as asked:
-                if asked.connect_ex(("127.0.0.1", self._port)) == 0:
-                    return
+            if self._answers():
+                return
             time.sleep(0.05)
-        raise AssertionError("the server does not listen")
+        raise AssertionError("the server does not answer")
+
+    def _answers(self) -> bool:
+        """It listens before it answers, and cuts off whom it has kept waiting for long."""
+        with socket.socket() as asked:
+            if asked.connect_ex(("127.0.0.1", self._port)) != 0:
+                return False
+        from pymilvus import MilvusClient
+        from pymilvus.exceptions import MilvusException
+
+        try:
+            MilvusClient(uri=self.url, timeout=5, dedicated=True).close()
+        except MilvusException:
+            return False
+        return True
 
     def kill(self) -> None:
         """Ends it as a crash does."""
