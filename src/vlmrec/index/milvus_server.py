@@ -57,6 +57,10 @@ def named_address() -> str | None:
     return require_address(url) if url else None
 
 
+_CUT_OFF = "Too many pings"
+"""Of a connection that lay idle, which gRPC shares with new ones; the next is a fresh one."""
+
+
 def token() -> str:
     """Returns the token that the environment holds; it is stored nowhere."""
     return os.environ.get(TOKEN_VARIABLE, "")
@@ -88,9 +92,15 @@ def connected(url: str, secret: str) -> Any:
         MissingExtraError: The client is not installed.
         IndexServerError: No server answers there, or it does not let us in.
     """
-    client = require_client().MilvusClient
+    pymilvus = require_client()
+    facts: dict[str, Any] = {"uri": url, "token": secret, "timeout": _CONNECT_SECONDS}
     with explained(url):
-        return client(uri=url, token=secret, timeout=_CONNECT_SECONDS, dedicated=True)
+        try:
+            return pymilvus.MilvusClient(**facts, dedicated=True)
+        except pymilvus.MilvusException as error:
+            if _reason(error) != _CUT_OFF:
+                raise
+        return pymilvus.MilvusClient(**facts, dedicated=True)
 
 
 @contextmanager
