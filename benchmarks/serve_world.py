@@ -94,6 +94,18 @@ def name_of(item: int) -> str:
     return f"item-{item:07d}"
 
 
+def items_for_sale(n_items: int, streams: Streams) -> pl.DataFrame:
+    """Returns ids, titles and how often training saw each, in internal order."""
+    numbers = range(1, n_items + 1)
+    return pl.DataFrame(
+        {
+            ITEM_ID: [name_of(item) for item in numbers],
+            TITLE: [f"Thing number {item} of the shop" for item in numbers],
+            "n_train": streams.numpy("sold").zipf(1.3, n_items).clip(max=10_000),
+        }
+    )
+
+
 def _untrained(size: WorldSize, seed: int) -> Run:
     """Returns a run of SASRec that looks trained to whoever serves it."""
     spec = SASRec(dim=size.dim, max_len=size.length)
@@ -103,17 +115,13 @@ def _untrained(size: WorldSize, seed: int) -> Run:
     vectors = _grouped(size, streams.numpy("items"))
     with torch.no_grad():
         model.items.weight.copy_(vectors)
-    names = [name_of(item) for item in range(1, size.n_items + 1)]
-    sold = streams.numpy("sold").zipf(1.3, size.n_items).clip(max=10_000)
-    titles = [f"Thing number {item} of the shop" for item in range(1, size.n_items + 1)]
-    items = pl.DataFrame({ITEM_ID: names, TITLE: titles, "n_train": sold})
     info = {
         "model": spec.name,
         "spec": spec.model_dump(mode="json"),
         "shape": {"n_items": size.n_items, "widths": {}, "n_users": 0},
         "text_fields": [],
     }
-    return Run(spec, model.eval(), vectors, items, info)
+    return Run(spec, model.eval(), vectors, items_for_sale(size.n_items, streams), info)
 
 
 def _grouped(size: WorldSize, rng: np.random.Generator) -> torch.Tensor:

@@ -12,7 +12,8 @@ training and served in this process, with a database, as `vlmrec serve` does. A 
 - `after_ms`: as `put_ms`, once so many more (`added`) were put.
 - `change_ms`, `remove_ms`: a title of an item that training knew; an item taken out.
 
-After each the item is looked for in the next list, and must be there (or must not).
+After items were put, the last of them is looked for in the next list and must be there; after all
+removals, the last that was taken out must not.
 """
 
 import tempfile
@@ -24,11 +25,11 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 
 from benchmarks.machine import describe_machine
 from benchmarks.report import format_table, options_parser, result_path, write_result
+from benchmarks.serve_world import items_for_sale, name_of
 from vlmrec.core.columns import ITEM_ID, TITLE
 from vlmrec.core.random import Streams
 from vlmrec.index.stored import is_stored
@@ -57,11 +58,12 @@ def make_run(folder: Path, n_items: int) -> None:
     """Makes a run of items that are known by their words, and its index, if it is not there."""
     if is_stored(folder / FOLDER):
         return
-    names = [f"item-{item:07d}" for item in range(1, n_items + 1)]
-    titles = [f"Thing number {item} of the shop" for item in range(1, n_items + 1)]
     spec, streams = SASRecContent(image=None, dim=DIM), Streams(0)
-    sample = new_catalog(pl.DataFrame({ITEM_ID: names[:2], TITLE: titles[:2]}), None)
-    known = gather_content(spec.content(), sample, names[:2], cache=None, text_fields=[TITLE])
+    items = items_for_sale(n_items, streams)
+    sample = new_catalog(items.select(ITEM_ID, TITLE).head(2), None)
+    known = gather_content(
+        spec.content(), sample, items[ITEM_ID].head(2).to_list(), cache=None, text_fields=[TITLE]
+    )
     width, rng = known["text"].width, streams.numpy("words")
     shape = CatalogShape(n_items, widths={"text": width})
     model = spec.build(shape)
@@ -72,7 +74,6 @@ def make_run(folder: Path, n_items: int) -> None:
     content = RawContent(torch.from_numpy(words), torch.arange(n_items + 1) > 0)
     assert isinstance(model.items, ContentTower)
     model.items.load({"text": content}, torch.arange(1, n_items + 1))
-    sold = streams.numpy("sold").zipf(1.3, n_items).clip(max=10_000)
     info = {
         "model": spec.name,
         "spec": spec.model_dump(mode="json"),
@@ -80,7 +81,6 @@ def make_run(folder: Path, n_items: int) -> None:
         "text_fields": [TITLE],
         "content": describe(spec.content(), known),
     }
-    items = pl.DataFrame({ITEM_ID: names, TITLE: titles, "n_train": sold})
     Run(spec, model.eval(), vectors_of(model.eval().ranker()), items, info).save(folder)
     build_index(Run.load(folder), folder=folder / FOLDER)
 
@@ -104,7 +104,7 @@ def measure(folder: Path, n_items: int, work: Path) -> dict[str, Any]:
         row["added"] = min(MORE, n_items // 10)
         _timed(service, [f"more-{k}" for k in range(row["added"])])
         row["after_ms"] = _each(service, [f"late-{k}" for k in range(ONE_BY_ONE)])
-        row["change_ms"] = _each(service, [f"item-{k:07d}" for k in range(1, ONE_BY_ONE + 1)])
+        row["change_ms"] = _each(service, [name_of(k) for k in range(1, ONE_BY_ONE + 1)])
         gone = [f"new-{k}" for k in range(ONE_BY_ONE)]
         row["remove_ms"] = 1000 * median(_seconds(service.remove_item, name) for name in gone)
         _require(service, gone, there=False)
@@ -136,8 +136,8 @@ def _seconds(work: Callable[[str], object], name: str) -> float:
 
 
 def _require(service: Service, names: Sequence[str], *, there: bool) -> None:
-    """Looks for items in a list of nothing else."""
-    ask = Ask(("item-0000001",), k=1, allow=(names[-1],), keep_seen=True)
+    """Looks for the last of some items in a list of nothing else."""
+    ask = Ask((name_of(1),), k=1, allow=(names[-1],), keep_seen=True)
     found = [one.item_id for one in service.recommend(ask).result().items]
     if (found == [names[-1]]) is not there:
         raise RuntimeError(f"'{names[-1]}' is {'not ' if there else ''}in the next list.")

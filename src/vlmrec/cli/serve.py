@@ -1,6 +1,7 @@
 """`vlmrec serve`: a run answers over HTTP."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -46,8 +47,6 @@ def serve(
     if run is None:
         raise ConfigError("No run was named.", "Write: vlmrec serve RUN")
     _require_extra()
-    import os
-
     from vlmrec.serve.cores import share_cores
 
     share_cores(os.environ)  # before the imports below load what reads it

@@ -108,12 +108,12 @@ def browsing_router(service: Service) -> APIRouter:
     async def compare(request: CompareRequest) -> CompareOut:
         """The lists of the run that is served and of another one."""
         ask = ask_of(request, await history_of(service, request.user_id, request.history))
-        lives = service.live, await run_in_threadpool(beside.live, request.run)
+        other = await run_in_threadpool(beside.live, request.run)  # it may take seconds to load
         both = [
             Recommendation.model_validate(
                 as_json(await run_in_threadpool(answer_as_seen, live, ask, request.modality))
             )
-            for live in lives
+            for live in (service.live, other)
         ]
         shared = {one.item_id for one in both[0].items} & {one.item_id for one in both[1].items}
         return CompareOut(served=both[0], other=both[1], in_both=len(shared))

@@ -165,8 +165,8 @@ class Service:
         with self._changing:  # encoders and tables are for one at a time
             try:
                 return with_trial(self._live, item)
-            except VlmrecError as error:
-                raise _for_whoever_asked(error) from error
+            except (ArtifactError, MissingExtraError) as error:
+                raise unable_to_read() from error
 
     def beside(self, name: str, held: Live | None) -> Live:
         """Returns another run with all changes of items; what is served stays.
