@@ -2,7 +2,10 @@
 
 import json
 import logging
+import sys
 import uuid
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -51,6 +54,27 @@ def runs(tmp_path_factory):
         options = TrainOptions(epochs=1, device="cpu", seed=seed)
         fit(SASRec(dim=8), split, folder / name, options=options, test=False, quiet=True)
     return folder
+
+
+def connections_to(port):
+    """How many this process holds, as the system counts them."""
+    lines = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path("/proc/self/net", table).read_text().splitlines()[1:]
+    ]
+    established = "01"
+    return sum(line[2].endswith(f":{port:04X}") and line[3] == established for line in lines)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts connections in /proc")
+def test_a_new_client_shares_no_connection_that_may_be_cut_off(milvus_url):
+    port = urlsplit(milvus_url).port
+    before = connections_to(port)
+    clients = [connected(milvus_url, "") for _ in range(3)]
+    assert connections_to(port) == before + 3
+    for one in clients:
+        one.close()
 
 
 def rows_of(client, name):

@@ -57,8 +57,9 @@ def named_address() -> str | None:
     return require_address(url) if url else None
 
 
-_CUT_OFF = "Too many pings"
-"""Of a connection that lay idle, which gRPC shares with new ones; the next is a fresh one."""
+_OWN_CONNECTION = {"grpc.use_local_subchannel_pool": 1}
+"""Otherwise gRPC gives a new client the connection of an old one, which the server may be about
+to cut off because it lay idle."""
 
 
 def token() -> str:
@@ -93,14 +94,14 @@ def connected(url: str, secret: str) -> Any:
         IndexServerError: No server answers there, or it does not let us in.
     """
     pymilvus = require_client()
-    facts: dict[str, Any] = {"uri": url, "token": secret, "timeout": _CONNECT_SECONDS}
     with explained(url):
-        try:
-            return pymilvus.MilvusClient(**facts, dedicated=True)
-        except pymilvus.MilvusException as error:
-            if _reason(error) != _CUT_OFF:
-                raise
-        return pymilvus.MilvusClient(**facts, dedicated=True)
+        return pymilvus.MilvusClient(
+            uri=url,
+            token=secret,
+            timeout=_CONNECT_SECONDS,
+            dedicated=True,
+            grpc_options=_OWN_CONNECTION,
+        )
 
 
 @contextmanager
