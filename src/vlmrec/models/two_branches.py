@@ -182,6 +182,7 @@ class TwoBranchRecommender(CatalogModel):
         self.eval()
         reader, added = self.reader.with_catalog(catalog, self.spec.text_fields)
         model = TwoBranchRecommender(self.spec, self.vlm, reader).eval()
+        model._memory = self._memory  # the same backbone: what views have read stays read
         return model, added.flat().cpu()
 
     @classmethod

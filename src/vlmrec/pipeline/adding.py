@@ -62,13 +62,14 @@ def add_items(
             f"The model '{run.spec.name}' knows items by id only; it cannot place new ones.",
             "Train a content model, such as sasrec-content.",
         )
-    placing = placing or Placing()
+    placing, late = placing or Placing(), run.late
     if grown is not None:
         model, own = grown
         added = own
     else:
         model = run.model
-        own, added = placing.placed(run, catalog, cache, options)
+        own, added, content = placing.placed(run, catalog, cache, options)
+        late = late.with_items(range(len(vectors), len(vectors) + len(own)), content)
     require_content(catalog, ~added.any(dim=1))
     table = pl.concat(
         [run.items, catalog.table.select(ITEM_ID, TITLE).with_columns(n_train=pl.lit(0))],
@@ -79,6 +80,7 @@ def add_items(
         model=model,
         item_vectors=placing.table.longer(vectors, added),
         items=table,
+        late=late,
         info={name: value for name, value in run.info.items() if name != NEW_ITEMS},
     )
     offset = None if grown is not None else placing.offset(grown_run, own, options)

@@ -59,17 +59,19 @@ def change_items(
             "Train a content model, such as sasrec-content.",
         )
     placing = placing or Placing()
-    own, leaning = placing.placed(run, catalog, cache, new_items or NewItems())
+    placed = placing.placed(run, catalog, cache, new_items or NewItems())
+    own = placed.own
     require_content(catalog, ~own.any(dim=1))
     vectors = run.item_vectors.clone()
     trained = rows <= run.info["shape"]["n_items"]
-    vectors[rows[~trained]] = leaning[~trained]
+    vectors[rows[~trained]] = placed.leaning[~trained]
     there = torch.as_tensor(rows[trained])
     content = {name: one.rows(there) for name, one in known.items()}
     learned, from_content = run.model.vectors_at(there), run.model.content_vectors(content)
     if learned is not None and from_content is not None:
         vectors[there] = learned + own[trained] - from_content
-    return replace(run, item_vectors=vectors, items=_retitled(run, catalog, rows))
+    late = run.late.with_items(rows, placed.content)
+    return replace(run, item_vectors=vectors, items=_retitled(run, catalog, rows), late=late)
 
 
 def _retitled(run: Run, catalog: Catalog, rows: IntArray) -> pl.DataFrame:

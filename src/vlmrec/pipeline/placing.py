@@ -1,6 +1,8 @@
 """Where a model places items that it did not learn from, and what that takes."""
 
 import copy
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +22,20 @@ from vlmrec.pipeline.encoders import Encoders
 from vlmrec.pipeline.new_items import NewItems, histories_for
 from vlmrec.pipeline.run import Run
 from vlmrec.pipeline.vector_sources import require_encoders
+
+
+class Placed(NamedTuple):
+    """Items that training did not see.
+
+    Attributes:
+        own: ``[n, D]`` what the model makes of their content; zero where there is none.
+        leaning: ``[n, D]`` the same, leaning on known items that are like them.
+        content: Their frozen vectors ``[n, W]``, by modality.
+    """
+
+    own: torch.Tensor
+    leaning: torch.Tensor
+    content: Mapping[str, RawContent]
 
 
 class Placing:
@@ -48,27 +64,49 @@ class Placing:
 
     def placed(
         self, run: Run, catalog: Catalog, cache: VectorCache | None, options: NewItems
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns vectors ``[n, D]`` of items known by frozen content, zero where it is lacking.
+    ) -> Placed:
+        """Returns where the model places n items that it knows by frozen content.
 
-        The first are what the model makes of their content, the second lean on neighbours.
+        Raises:
+            ConfigError: The model cannot place items by their content.
+            ArtifactError: The encoder is not the one that the run was trained with.
         """
         content = _content(run, catalog, cache, self.encoders)
+        return Placed(*self.vectors(run, content, run.item_vectors, options), content)
+
+    def vectors(
+        self,
+        run: Run,
+        content: Mapping[str, RawContent],
+        known_vectors: torch.Tensor | None,
+        options: NewItems,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns vectors ``[n, D]`` of items that training did not see, see `Placed`.
+
+        Args:
+            run: Holds the model.
+            content: Their frozen vectors ``[n, W]``, by modality.
+            known_vectors: ``[I + 1, D]`` or more, of the items they may lean on.
+            options: How they lean.
+
+        Raises:
+            ConfigError: The model cannot place items by their content.
+        """
         own = run.model.content_vectors(content)
         if own is None:
             raise ConfigError(f"The model '{run.spec.name}' cannot place new items.")
-        added = own
-        if run.item_vectors is not None:
+        leaning = own
+        if known_vectors is not None:
             n_train = _trained_events(run)
             by = options.neighbours_by
             if by not in self._neighbours:
                 self._neighbours[by] = options.around(run.model, n_train)
             around = self._neighbours[by]
             if around is not None:
-                known = run.item_vectors[: len(n_train)]
-                added = options.vectors(run.model, own, content, known, n_train, around)
-        present = torch.stack([one.present for one in content.values()]).any(dim=0)
-        return own.masked_fill(~present[:, None], 0.0), added.masked_fill(~present[:, None], 0.0)
+                known = known_vectors[: len(n_train)]
+                leaning = options.vectors(run.model, own, content, known, n_train, around)
+        lost = ~torch.stack([one.present for one in content.values()]).any(dim=0)[:, None]
+        return own.masked_fill(lost, 0.0), leaning.masked_fill(lost, 0.0)
 
     def offset(self, run: Run, own: torch.Tensor, options: NewItems) -> float | None:
         """Returns what the scores of added items are lifted by; None where it cannot say.

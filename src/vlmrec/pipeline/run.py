@@ -1,7 +1,7 @@
 """A trained model with all that belongs to it, in memory or in a run folder."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from vlmrec.evaluation.lifting import lifted
 from vlmrec.evaluation.quota import Quota
 from vlmrec.models.spec import ModelSpec, Recommender
 from vlmrec.models.stored import load_model
+from vlmrec.pipeline.late_content import LateContent
 
 NEW_ITEMS = "new_items"
 """Part of a run's record: how items that were added after training get into lists."""
@@ -38,6 +39,7 @@ class Run:
         ranks: One row a test case, or None.
         warm_ranks: One row a case about an item that training saw, where the test cases are
             about items that it did not; else None.
+        late: What was read of items that came or changed after training; not in the folder.
     """
 
     spec: ModelSpec
@@ -48,6 +50,7 @@ class Run:
     folder: Path | None = None
     ranks: pl.DataFrame | None = None
     warm_ranks: pl.DataFrame | None = None
+    late: LateContent = field(default_factory=LateContent)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -64,9 +67,16 @@ class Run:
 
         Items that were added after training are lifted as `add_items` found right.
         """
-        ranker = self.model.ranker(self.item_vectors)
-        offset = self.info.get(NEW_ITEMS, {}).get("offset", 0.0)
-        return lifted(ranker, self.added, offset) if offset else ranker
+        return self.lifted(self.model.ranker(self.item_vectors))
+
+    def lifted(self, ranker: Ranker) -> Ranker:
+        """Returns a ranker of the same items that lifts those that were added as much."""
+        return lifted(ranker, self.added, self.offset) if self.offset else ranker
+
+    @property
+    def offset(self) -> float:
+        """What the scores of items that were added after training are lifted by."""
+        return self.info.get(NEW_ITEMS, {}).get("offset", 0.0)
 
     def quota(self) -> Quota | None:
         """Returns how lists are mixed, None where scores alone decide."""

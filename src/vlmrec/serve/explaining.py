@@ -21,11 +21,13 @@ from torch.nn import functional as F
 from vlmrec.core.errors import DataError
 from vlmrec.core.protocols import Ranker
 from vlmrec.data.sequences import gather_padded
+from vlmrec.items.content_tower import RawContent
 from vlmrec.serve.live import Live
-from vlmrec.serve.views import reads_both, views_of
+from vlmrec.serve.views import reads_both, scores_without
 
 MOST_CLICKS = 50
 """Clicks that are left out one by one; the latest."""
+_ABSENCES = ((), ("image",), ("text",), ("image", "text"))
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ class Explanation:
         item_id: Which item.
         score: Its score.
         rank: Its place among all items that were not seen.
-        shares: Of words and pictures; None where the model does not read both, or read no
-            content of this item in training.
+        shares: Of words and pictures; None where the model does not read both, or the content
+            of the item or of one of the history is not at hand.
         clicks: Of the history, the most helpful first.
         nearest: By modality, the nearest item of the history.
     """
@@ -162,14 +164,9 @@ def _clicks(live: Live, known: np.ndarray, own: Tensor, ranks: Tensor) -> tuple[
 
 
 def _shares(live: Live, known: np.ndarray, row: int) -> Shares | None:
-    n_trained = live.run.info["shape"]["n_items"]
-    if not reads_both(live):
+    if not reads_both(live) or not all(_is_read(live, item) for item in (row, *known)):
         return None
-    trained = known[known <= n_trained]
-    if row > n_trained or row in live.changed or not len(trained):
-        return None
-    history = torch.as_tensor(trained)[None]
-    whole, text, image, rest = (_view_score(view, history, row) for view in views_of(live))
+    whole, text, image, rest = scores_without(live, known, row, _ABSENCES)
     return Shares(
         text=((whole - image) + (text - rest)) / 2,
         image=((whole - text) + (image - rest)) / 2,
@@ -177,32 +174,37 @@ def _shares(live: Live, known: np.ndarray, row: int) -> Shares | None:
     )
 
 
-def _view_score(view: Ranker, history: Tensor, row: int) -> float:
-    return float(view.score(view.encode(history.to(view.device)), row, row + 1))
+def _is_read(live: Live, item: int) -> bool:
+    """Returns whether the content of an item is at hand: it was there in training, or came here."""
+    run = live.run
+    frozen = bool(run.spec.content())
+    return not (frozen and bool(run.added[item])) or item in run.late.items
 
 
 def _nearest(live: Live, known: np.ndarray, row: int) -> dict[str, Near]:
     content = live.run.model.known_content()
+    others = [item for item in dict.fromkeys(known.tolist()) if item != row]
+    others = [item for item in others if _is_read(live, item)]
+    if content is None or not others or not _is_read(live, row):
+        return {}
     found: dict[str, Near] = {}
-    for modality, one in (content or {}).items():
-        there = one.present & (torch.arange(len(one.present)) > 0)
-        others = [item for item in dict.fromkeys(known.tolist()) if item != row]
-        others = [item for item in others if item < len(there) and bool(there[item])]
-        if row >= len(there) or not bool(there[row]) or not others:
+    for modality, one in live.run.late.among([row, *others], content).items():
+        if not bool(one.present[0]) or not bool(one.present[1:].any()):
             continue
-        mean, spread = _moments(live, modality, one.vectors[there])
-        rows = F.normalize((one.vectors[[row, *others]].float() - mean) / spread, dim=1)
-        cosines = rows[1:] @ rows[0]
+        mean, spread = _moments(live, modality, content[modality])
+        rows = F.normalize((one.vectors.float() - mean) / spread, dim=1)
+        cosines = (rows[1:] @ rows[0]).masked_fill(~one.present[1:], float("-inf"))
         best = int(cosines.argmax())
         item = others[best]
         found[modality] = Near(live.names[item], live.titles[item], float(cosines[best]))
     return found
 
 
-def _moments(live: Live, modality: str, vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns mean and spread ``[W]`` of the frozen vectors; found once."""
+def _moments(live: Live, modality: str, content: RawContent) -> tuple[Tensor, Tensor]:
+    """Returns mean and spread ``[W]`` of the frozen vectors of training; found once."""
     if modality not in live.moments:
-        vectors = vectors.float()
+        there = content.present & (torch.arange(len(content.present)) > 0)
+        vectors = content.vectors[there].float()
         spread = vectors.std(dim=0, unbiased=False).clamp_min(1e-6)
         live.moments[modality] = (vectors.mean(dim=0), spread)
     return live.moments[modality]

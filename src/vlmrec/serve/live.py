@@ -22,6 +22,7 @@ from vlmrec.pipeline.encoders import Encoders
 from vlmrec.pipeline.indexing import BuiltIndex, index_of
 from vlmrec.pipeline.placing import Placing
 from vlmrec.pipeline.run import Run
+from vlmrec.pipeline.viewing import View
 from vlmrec.serve.filters import allowed_by
 from vlmrec.serve.popular import PopularIndex
 
@@ -49,7 +50,8 @@ class Live:
         present: ``[I + 1] bool``: what may be recommended; items that were removed may not.
         changed: Internal ids of items that have other vectors than the index was built of.
         change: Number of the latest change in the database that is part of this.
-        views: What `vlmrec.serve.views` made of the model, once it was asked.
+        views: By what is absent, items as the model places them then; kept over changes.
+        read: By what is absent, a model that reads items itself, over these items, once asked.
         alone: What is served by one modality alone, once asked.
         masks: Which items the latest filters allow.
         moments: Mean and spread of frozen vectors by modality, once asked.
@@ -69,7 +71,8 @@ class Live:
     present: Tensor
     changed: frozenset[int] = frozenset()
     change: int = 0
-    views: list[tuple[Ranker, ...]] = field(default_factory=list)
+    views: dict[tuple[str, ...], View] = field(default_factory=dict)
+    read: dict[tuple[str, ...], Ranker] = field(default_factory=dict)
     moments: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     alone: dict[str, "Live"] = field(default_factory=dict)
     masks: dict[str, Tensor] = field(default_factory=dict)

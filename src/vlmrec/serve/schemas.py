@@ -81,8 +81,8 @@ class RecommendRequest(Limiting):
     promote: Promotion | None = None
     """Items that get places of their own."""
     modality: Literal["text", "image"] | None = None
-    """Only words, or only pictures, are read, of items that training knew; for looking into a
-    model that reads both."""
+    """Only words, or only pictures, are read, and items without them are left out; for looking
+    into a model that reads both."""
 
 
 class BatchRequest(Closed):

@@ -1,15 +1,19 @@
 """The run that is served as it reads words alone, pictures alone, both or neither."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from vlmrec.core.content_change import ContentChange
 from vlmrec.core.errors import ConfigError
 from vlmrec.core.protocols import KnownReader, Multimodal, Ranker
 from vlmrec.index.exact import ExactIndex
-from vlmrec.pipeline.run import vectors_of
+from vlmrec.pipeline.run import Run, vectors_of
+from vlmrec.pipeline.viewing import View
 from vlmrec.serve.asking import Answer, Ask, answer_all
 from vlmrec.serve.live import Live
 
@@ -36,30 +40,67 @@ def reads_both(live: Live) -> bool:
 
 
 @torch.inference_mode()
-def views_of(live: Live) -> tuple[Ranker, ...]:
-    """Returns the model as it reads both, words alone, pictures alone, neither; made once.
+def scores_without(
+    live: Live, history: NDArray[np.int64], row: int, absences: Sequence[tuple[str, ...]]
+) -> list[float]:
+    """Returns the score of an item after a history, each time with other modalities absent.
 
-    The views know the items of training. The model must read both, see `reads_both`.
+    Args:
+        live: What is served; the model reads both, see `reads_both`.
+        history: ``[T]`` internal ids.
+        row: Internal id of the item.
+        absences: What no item shows.
     """
-    if not live.views:
-        model, n_trained = live.run.model, live.run.info["shape"]["n_items"]
-        absent = ContentChange.absent(n_trained)
-        assert isinstance(model, Multimodal)  # noqa: S101 - asked before
-        changes: tuple[dict[str, ContentChange], ...] = (
-            {},
-            {"image": absent},
-            {"text": absent},
-            {"text": absent, "image": absent},
+    run = live.run
+    if not _is_frozen(run):
+        rankers = [_read_without(live, absent) for absent in absences]
+        return [_score(one, history, row) for one in rankers]
+    vectors, lift = run.item_vectors, run.offset if run.added[row] else 0.0
+    assert vectors is not None  # noqa: S101 - it has content
+    ids, places = np.unique([row, *history], return_inverse=True)
+    scores = []
+    for absent in absences:
+        found = (
+            _view(live, absent).rows(run, ids.tolist(), live.placing) if absent else vectors[ids]
         )
-        live.views.append(tuple(model.ranker_with(one) for one in changes))
-    return live.views[0]
+        ranker = run.model.ranker(torch.cat([torch.zeros_like(found[:1]), found]))
+        scores.append(_score(ranker, places[1:] + 1, int(places[0]) + 1) + lift)
+    return scores
+
+
+def _score(ranker: Ranker, history: NDArray[np.int64], row: int) -> float:
+    query = ranker.encode(torch.as_tensor(history, device=ranker.device)[None])
+    return float(ranker.score(query, row, row + 1))
+
+
+def _is_frozen(run: Run) -> bool:
+    """Returns whether the model makes item vectors from frozen content, not by reading."""
+    return bool(run.spec.content())
+
+
+def _view(live: Live, absent: tuple[str, ...]) -> View:
+    """Returns the items without some modalities, of a model over frozen content."""
+    if absent not in live.views:
+        live.views[absent] = View(live.run, absent)
+    return live.views[absent]
+
+
+def _read_without(live: Live, absent: tuple[str, ...]) -> Ranker:
+    """Returns the ranker of a model that reads items itself, without some modalities."""
+    model, run = live.run.model, live.run
+    if not absent:
+        return model.ranker(run.item_vectors)
+    if absent not in live.read:
+        assert isinstance(model, Multimodal)  # noqa: S101 - asked before
+        gone = ContentChange.absent(run.items.height)
+        live.read[absent] = model.ranker_with(dict.fromkeys(absent, gone))
+    return live.read[absent]
 
 
 def seen_by(live: Live, modality: Modality) -> Live:
     """Returns what is served as the model sees it that reads one modality alone.
 
-    Items that were added or changed since training are not in its lists: the content that the
-    model was made with does not hold them.
+    Items that do not have it are not in its lists.
 
     Raises:
         ConfigError: The model does not read both.
@@ -73,22 +114,21 @@ def seen_by(live: Live, modality: Modality) -> Live:
             f"model '{live.run.spec.name}' reads {read}.",
             "Serve a model that reads both, such as sasrec-content.",
         )
-    n_trained = live.run.info["shape"]["n_items"]
-    view = views_of(live)[1 if modality == "text" else 2]
-    items = live.run.items.head(n_trained)
-    present = live.present[: n_trained + 1].clone()
-    present[[row for row in live.changed if row <= n_trained]] = False
-    names = live.names[: n_trained + 1]
+    run, absent = live.run, tuple(_BOTH - {modality})
+    if _is_frozen(run):
+        view = _view(live, absent)
+        vectors, left = view.table(run, live.placing), view.readable(run)
+        ranker = run.lifted(run.model.ranker(vectors))
+    else:
+        plain = _read_without(live, absent)
+        vectors, ranker = vectors_of(plain), run.lifted(plain)
+        left = live.present if vectors is None else vectors.any(dim=1)
     one = replace(
         live,
-        run=replace(live.run, items=items, item_vectors=vectors_of(view)),
-        ranker=view,
-        index=ExactIndex(view),
-        table=live.table.head(n_trained),
-        rows={name: row for row, name in enumerate(names) if row},
-        names=names,
-        titles=live.titles[: n_trained + 1],
-        present=present,
+        run=replace(run, item_vectors=vectors),
+        ranker=ranker,
+        index=ExactIndex(ranker),
+        present=live.present & left,
         masks={},
         alone={},
     )

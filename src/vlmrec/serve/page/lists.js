@@ -72,7 +72,7 @@ function limits() {
 
 function told(list) {
   if (list.fallback) return state.history.length ? "Nothing of it is known: the most frequent items." : "Without a history: the most frequent items.";
-  return state.modality ? "Items that training knew, by this alone." : "";
+  return state.modality ? "Items that have it, by this alone." : "";
 }
 
 function column(title, list, shared, explained) {
