@@ -14,7 +14,7 @@ from vlmrec.models import Mirm, SASRecContent, VLM2Rec
 from vlmrec.pipeline.adding import add_items
 from vlmrec.pipeline.fitting import fit
 from vlmrec.pipeline.placing import Placing
-from vlmrec.pipeline.run import Run
+from vlmrec.pipeline.run import NEW_ITEMS, Run
 from vlmrec.pipeline.viewing import View
 from vlmrec.serve.changing import with_changes
 from vlmrec.serve.explaining import explain
@@ -108,6 +108,8 @@ def test_models_that_read_items_themselves_explain_late_ones_too(kind, tmp_path)
     explain(live, ["i04", "i05"], "i06")  # what views have read must not be taken for the new
     both = [item("cup", "cup of tea", noise_picture(40, 25, 24)), item("word", "told", None)]
     live = with_changes(live, both, tmp_path)
+    lifted = replace(live.run, info={**live.run.info, NEW_ITEMS: {"offset": 0.3, "quota": 0.0}})
+    live = replace(live, run=lifted, ranker=lifted.ranker())
     for history, name in ((["i04", "cup"], "i06"), (["i04", "i05"], "cup"), (["i04"], "word")):
         told = explain(live, history, name)
         total = told.shares.text + told.shares.image + told.shares.rest

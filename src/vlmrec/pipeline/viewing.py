@@ -44,18 +44,13 @@ class View:
             ids: Internal ids.
             placing: What was found of the model when items were added.
         """
-        self._find([item for item in ids if item in run.late.items], run, placing)
-        blank = torch.zeros_like(self._trained[0])
-        return torch.stack(
-            [
-                self._late[item][1]
-                if item in run.late.items
-                else self._trained[item]
-                if item <= self._n_trained
-                else blank
-                for item in ids
-            ]
-        )
+        asked = torch.as_tensor(ids)
+        known = torch.where(asked > self._n_trained, 0, asked)  # padding has the zero vector
+        found = self._trained[known]
+        late = [place for place, item in enumerate(ids) if item in run.late.items]
+        if late:
+            found[late] = self._of_late([ids[place] for place in late], run, placing)
+        return found
 
     def table(self, run: Run, placing: Placing) -> Tensor:
         """Returns ``[I + 1, D]`` vectors of all items; the arguments are those of `rows`."""
@@ -77,28 +72,33 @@ class View:
             left[item] = any(bool(one.present) for one in shown)
         return left
 
-    @torch.no_grad()
-    def _find(self, ids: Sequence[int], run: Run, placing: Placing) -> None:
+    def _of_late(self, ids: Sequence[int], run: Run, placing: Placing) -> Tensor:
+        """Returns ``[n, D]`` vectors of items that came or changed after training."""
         late = run.late.items
-        new = [item for item in ids if self._late.get(item, (None,))[0] is not late[item]]
-        changed = [item for item in new if item <= self._n_trained]
+        kept = {item: self._late.get(item) for item in ids}
+        found = {item: one[1] for item, one in kept.items() if one and one[0] is late[item]}
+        new = [item for item in kept if item not in found]
         added = [item for item in new if item > self._n_trained]
         if added:
-            found = placing.vectors(
-                run, self._shown(run.late.among(added, None)), self._trained, NewItems()
-            )[1]
-            self._late |= {i: (late[i], row) for i, row in zip(added, found, strict=True)}
+            content = self._shown(run.late.among(added, None))
+            _, leaning = placing.vectors(run, content, self._trained, NewItems())
+            found |= zip(added, leaning, strict=True)
+        changed = [item for item in new if item <= self._n_trained]
+        if changed:
+            found |= zip(changed, self._moved(changed, run, placing), strict=True)
+        self._late |= {item: (late[item], found[item]) for item in new}
+        return torch.stack([found[item] for item in ids])
+
+    def _moved(self, ids: Sequence[int], run: Run, placing: Placing) -> Tensor:
+        """Returns ``[n, D]`` vectors of items that training knew by other content."""
         known = run.model.known_content()
-        if changed and known is not None:
-            there = torch.tensor(changed)
-            now = run.model.content_vectors(self._shown(run.late.among(changed, None)))
-            before = run.model.content_vectors(
-                self._shown({name: one.rows(there) for name, one in known.items()})
-            )
-            assert now is not None  # noqa: S101 - it has content
-            assert before is not None  # noqa: S101 - as above
-            found = self._trained[there] + now - before
-            self._late |= {i: (late[i], row) for i, row in zip(changed, found, strict=True)}
+        there = torch.as_tensor(ids)
+        before = {name: one.rows(there) for name, one in (known or {}).items()}
+        old, new = (
+            placing.vectors(run, self._shown(content), None, NewItems())[0]
+            for content in (before, run.late.among(ids, None))
+        )
+        return self._trained[there] + new - old
 
     def _shown(self, content: Mapping[str, RawContent]) -> dict[str, RawContent]:
         return {

@@ -53,18 +53,19 @@ def scores_without(
     """
     run = live.run
     if not _is_frozen(run):
-        rankers = [_read_without(live, absent) for absent in absences]
+        rankers = [run.lifted(_read_without(live, absent)) for absent in absences]
         return [_score(one, history, row) for one in rankers]
     vectors, lift = run.item_vectors, run.offset if run.added[row] else 0.0
     assert vectors is not None  # noqa: S101 - it has content
-    ids, places = np.unique([row, *history], return_inverse=True)
+    # Tables of nothing but what is asked for: a change must not cost tables of all items.
+    ids, places = np.unique([0, row, *history], return_inverse=True)
     scores = []
     for absent in absences:
-        found = (
-            _view(live, absent).rows(run, ids.tolist(), live.placing) if absent else vectors[ids]
-        )
-        ranker = run.model.ranker(torch.cat([torch.zeros_like(found[:1]), found]))
-        scores.append(_score(ranker, places[1:] + 1, int(places[0]) + 1) + lift)
+        table = vectors[ids]
+        if absent:
+            table = _view(live, absent).rows(run, ids.tolist(), live.placing)
+        ranker = run.model.ranker(table)
+        scores.append(_score(ranker, places[2:], int(places[1])) + lift)
     return scores
 
 
