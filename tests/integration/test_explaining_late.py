@@ -106,7 +106,8 @@ def test_models_that_read_items_themselves_explain_late_ones_too(kind, tmp_path)
     run = fit(spec, split, options=OPTIONS, test=False, quiet=True)
     live = go_live(run)
     explain(live, ["i04", "i05"], "i06")  # what views have read must not be taken for the new
-    both = [item("cup", "cup of tea", noise_picture(40, 25, 24)), item("word", "told", None)]
+    told = ("cup of tea", noise_picture(40, 25, 24))
+    both = [item("cup", *told), item("same", *told), item("word", "told", None)]
     live = with_changes(live, both, tmp_path)
     lifted = replace(live.run, info={**live.run.info, NEW_ITEMS: {"offset": 0.3, "quota": 0.0}})
     live = replace(live, run=lifted, ranker=lifted.ranker())
@@ -114,8 +115,12 @@ def test_models_that_read_items_themselves_explain_late_ones_too(kind, tmp_path)
         told = explain(live, history, name)
         total = told.shares.text + told.shares.image + told.shares.rest
         assert total == pytest.approx(told.score, abs=1e-4)
+        assert set(told.nearest) == ({"text"} if name == "word" else {"text", "image"})
+    near = explain(live, ["i04", "i05", "cup"], "same").nearest
+    assert {one.item_id for one in near.values()} == {"cup"}
+    assert [one.cosine for one in near.values()] == pytest.approx([1, 1], abs=1e-3)
     alone = seen_by(live, "image")
     kept = {live.names[row] for row in alone.present.nonzero().flatten().tolist() if row}
-    assert kept == {f"i{k:02d}" for k in range(10)} - {"i01", "i02"} | {"cup"}
-    absent = {"text": ContentChange.absent(12)}
+    assert kept == {f"i{k:02d}" for k in range(10)} - {"i01", "i02"} | {"cup", "same"}
+    absent = {"text": ContentChange.absent(13)}
     assert torch.equal(alone.run.item_vectors, live.run.model.ranker_with(absent).item_vectors)

@@ -7,7 +7,7 @@
 - A click counts by how much the score falls when it is left out of the history; the rank it
   would then have says whether the item would be shown at all.
 - The nearest items of the history are found by the frozen vectors that the model reads, by
-  words and by pictures apart.
+  words and by pictures apart; where it reads items itself, by what it makes of the one alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,13 @@ from vlmrec.core.protocols import Ranker
 from vlmrec.data.sequences import gather_padded
 from vlmrec.items.content_tower import RawContent
 from vlmrec.serve.live import Live
-from vlmrec.serve.views import reads_both, scores_without
+from vlmrec.serve.views import (
+    is_frozen,
+    modalities_of,
+    reads_both,
+    scores_without,
+    seen_by,
+)
 
 MOST_CLICKS = 50
 """Clicks that are left out one by one; the latest."""
@@ -70,7 +76,8 @@ class Near:
     Attributes:
         item_id: Which.
         title: Its title.
-        cosine: Of the frozen vectors, standardised over the catalogue.
+        cosine: Of the frozen vectors, or of the model's where it reads items itself, standardised
+            over the catalogue.
     """
 
     item_id: str
@@ -176,22 +183,18 @@ def _shares(live: Live, known: np.ndarray, row: int) -> Shares | None:
 
 def _is_read(live: Live, item: int) -> bool:
     """Returns whether the content of an item is at hand: it was there in training, or came here."""
-    run = live.run
-    frozen = bool(run.spec.content())
-    return not (frozen and bool(run.added[item])) or item in run.late.items
+    return not (is_frozen(live.run) and bool(live.run.added[item])) or item in live.run.late.items
 
 
 def _nearest(live: Live, known: np.ndarray, row: int) -> dict[str, Near]:
-    content = live.run.model.known_content()
     others = [item for item in dict.fromkeys(known.tolist()) if item != row]
     others = [item for item in others if _is_read(live, item)]
-    if content is None or not others or not _is_read(live, row):
+    if not others or not _is_read(live, row):
         return {}
     found: dict[str, Near] = {}
-    for modality, one in live.run.late.among([row, *others], content).items():
+    for modality, (one, (mean, spread)) in _content(live, [row, *others]).items():
         if not bool(one.present[0]) or not bool(one.present[1:].any()):
             continue
-        mean, spread = _moments(live, modality, content[modality])
         rows = F.normalize((one.vectors.float() - mean) / spread, dim=1)
         cosines = (rows[1:] @ rows[0]).masked_fill(~one.present[1:], float("-inf"))
         best = int(cosines.argmax())
@@ -200,11 +203,31 @@ def _nearest(live: Live, known: np.ndarray, row: int) -> dict[str, Near]:
     return found
 
 
+def _content(live: Live, ids: Sequence[int]) -> dict[str, tuple[RawContent, tuple[Tensor, Tensor]]]:
+    """Returns the vectors of items by each modality, and mean and spread over the catalogue.
+
+    They are frozen vectors, or else what the model makes of items that show one modality alone.
+    """
+    known = live.run.model.known_content()
+    if known is not None:
+        content = live.run.late.among(ids, known)
+        return {m: (content[m], _moments(live, m, one)) for m, one in known.items()}
+    found = {}
+    for modality in ("text", "image"):
+        run = seen_by(live, modality).run if reads_both(live) else live.run
+        if modality in modalities_of(live) and run.item_vectors is not None:
+            every = RawContent(run.item_vectors, run.item_vectors.any(dim=1))
+            rows = every.rows(torch.as_tensor(ids))
+            found[modality] = (rows, _moments(live, modality, every))
+    return found
+
+
 def _moments(live: Live, modality: str, content: RawContent) -> tuple[Tensor, Tensor]:
-    """Returns mean and spread ``[W]`` of the frozen vectors of training; found once."""
+    """Returns mean and spread ``[W]`` over the items of training; found once."""
     if modality not in live.moments:
-        there = content.present & (torch.arange(len(content.present)) > 0)
-        vectors = content.vectors[there].float()
+        n_trained = live.run.info["shape"]["n_items"]
+        trained = content.rows(slice(1, n_trained + 1))
+        vectors = trained.vectors[trained.present].float()
         spread = vectors.std(dim=0, unbiased=False).clamp_min(1e-6)
         live.moments[modality] = (vectors.mean(dim=0), spread)
     return live.moments[modality]

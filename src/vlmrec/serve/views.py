@@ -52,7 +52,7 @@ def scores_without(
         absences: What no item shows.
     """
     run = live.run
-    if not _is_frozen(run):
+    if not is_frozen(run):
         rankers = [run.lifted(_read_without(live, absent)) for absent in absences]
         return [_score(one, history, row) for one in rankers]
     vectors, lift = run.item_vectors, run.offset if run.added[row] else 0.0
@@ -74,7 +74,7 @@ def _score(ranker: Ranker, history: NDArray[np.int64], row: int) -> float:
     return float(ranker.score(query, row, row + 1))
 
 
-def _is_frozen(run: Run) -> bool:
+def is_frozen(run: Run) -> bool:
     """Returns whether the model makes item vectors from frozen content, not by reading."""
     return bool(run.spec.content())
 
@@ -116,7 +116,7 @@ def seen_by(live: Live, modality: Modality) -> Live:
             "Serve a model that reads both, such as sasrec-content.",
         )
     run, absent = live.run, tuple(_BOTH - {modality})
-    if _is_frozen(run):
+    if is_frozen(run):
         view = _view(live, absent)
         vectors, left = view.table(run, live.placing), view.readable(run)
         ranker = run.lifted(run.model.ranker(vectors))
