@@ -10,7 +10,7 @@ from tests.served_shop import N, picture, put
 
 from vlmrec.core.content_change import ContentChange
 from vlmrec.data.dataset import Dataset
-from vlmrec.models import Mirm, SASRecContent, VLM2Rec
+from vlmrec.models import ContentKNN, Mirm, SASRecContent, VLM2Rec
 from vlmrec.pipeline.adding import add_items
 from vlmrec.pipeline.fitting import fit
 from vlmrec.pipeline.placing import Placing
@@ -97,6 +97,21 @@ def test_a_changed_item_in_a_view_keeps_what_clicks_taught(shop, tmp_path):
     changed = view.table(again.run, Placing())
     assert not torch.allclose(changed[row], table[row])
     torch.testing.assert_close(changed, View(again.run, ("image",)).table(again.run, Placing()))
+
+
+def test_counting_over_contents_explains_late_items_too(shop, tmp_path):
+    plain = Run.load(shop / "runs" / "content").spec
+    spec = ContentKNN(text=plain.text, image=plain.image)
+    split = Dataset.load(shop / "data").leave_one_out()
+    live = go_live(fit(spec, split, options=OPTIONS, test=False, quiet=True))
+    told = ("thing aaa cup", picture())
+    live = with_changes(live, [item("cup", *told), item("same", *told)], tmp_path)
+    for history, name in ((HISTORY, "i09"), (["i03", "i06"], "cup"), (["i03", "same"], "cup")):
+        found = explain(live, history, name)
+        total = found.shares.text + found.shares.image + found.shares.rest
+        assert total == pytest.approx(found.score, abs=1e-5)
+    assert {one.item_id for one in found.nearest.values()} == {"same"}
+    assert found.nearest.keys() == {"text", "image"}
 
 
 @pytest.mark.parametrize("kind", [VLM2Rec, Mirm])
