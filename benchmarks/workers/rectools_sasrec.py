@@ -153,7 +153,10 @@ def fit(model, epochs, frame, options):
     model._build_model_from_dataset(Dataset.construct(frame))
     model.fit_trainer = model._trainer
     loader = model.data_preparator.get_dataloader_train()
-    model.fit_trainer.fit(model.lightning_model, loader, ckpt_path=epochs.notes.go_on())
+    checkpoint = epochs.notes.go_on()
+    # Otherwise it draws its first weights, over those of the checkpoint that were just loaded.
+    model.lightning_model.is_fitted = checkpoint is not None
+    model.fit_trainer.fit(model.lightning_model, loader, ckpt_path=checkpoint)
     model.is_fitted = True
     return len(loader)
 
