@@ -93,6 +93,9 @@ def test_a_changed_item_in_a_view_keeps_what_clicks_taught(shop, tmp_path):
     words = live.run.late.among([row], None)
     words["image"].present[:] = False
     torch.testing.assert_close(table[row], (model.content_vectors(words) + model.items.ids[row])[0])
+    pictured = {f"i{k:02d}" for k in range(0, N, 2)}
+    listed = seen_by(live, "image").present.nonzero().flatten().tolist()
+    assert {live.names[place] for place in listed if place} == pictured
     again = with_changes(live, [item("i04", "thing ddd", None)], tmp_path)
     changed = view.table(again.run, Placing())
     assert not torch.allclose(changed[row], table[row])

@@ -66,7 +66,11 @@ class View:
     def readable(self, run: Run) -> Tensor:
         """Returns ``[I + 1] bool``: of which items anything is left."""
         left = torch.zeros(run.items.height + 1, dtype=torch.bool)
-        left[: self._n_trained + 1] = self._trained.any(dim=1)
+        known = run.model.known_content()
+        shown = [one.present for name, one in (known or {}).items() if name not in self._absent]
+        # Where what is learned of an item besides is in its vector, that says nothing.
+        there = torch.stack(shown).any(dim=0) if shown else self._trained.any(dim=1)
+        left[: self._n_trained + 1] = there
         for item, content in run.late.items.items():
             shown = self._shown(content).values()
             left[item] = any(bool(one.present) for one in shown)

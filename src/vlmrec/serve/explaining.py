@@ -183,7 +183,9 @@ def _shares(live: Live, known: np.ndarray, row: int) -> Shares | None:
 
 def _is_read(live: Live, item: int) -> bool:
     """Returns whether the content of an item is at hand: it was there in training, or came here."""
-    return not (is_frozen(live.run) and bool(live.run.added[item])) or item in live.run.late.items
+    run = live.run
+    trained = item <= run.info["shape"]["n_items"]
+    return trained or item in run.late.items or not is_frozen(run)
 
 
 def _nearest(live: Live, known: np.ndarray, row: int) -> dict[str, Near]:

@@ -76,7 +76,7 @@ def _score(ranker: Ranker, history: NDArray[np.int64], row: int) -> float:
 
 def is_frozen(run: Run) -> bool:
     """Returns whether the model makes item vectors from frozen content, not by reading."""
-    return bool(run.spec.content())
+    return bool(_BOTH & run.spec.content().keys())
 
 
 def _view(live: Live, absent: tuple[str, ...]) -> View:
