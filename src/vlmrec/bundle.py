@@ -6,7 +6,7 @@ complete, and a damaged file is found when it is loaded.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ FORMAT = 1
 RUN = "run.json"
 _WEIGHTS = "model.safetensors"
 _VECTORS = "item_vectors.safetensors"
+_LATE = "late_content.safetensors"
 _VOCABULARY = "vocabulary.parquet"
 _RANKS = "test_ranks.parquet"
 _WARM_RANKS = "test_warm_ranks.parquet"
@@ -44,6 +45,8 @@ class Bundle:
         ranks: One row a test case, external ids; None where nothing was tested.
         warm_ranks: The same for cases about items that training saw, where the test cases are
             about items that it did not; None elsewhere.
+        late: Frozen content of items that came or changed after training, see
+            `vlmrec.pipeline.late_content`; empty where there is none.
     """
 
     info: dict[str, Any]
@@ -52,6 +55,7 @@ class Bundle:
     items: pl.DataFrame
     ranks: pl.DataFrame | None = None
     warm_ranks: pl.DataFrame | None = None
+    late: dict[str, Tensor] = field(default_factory=dict)
 
 
 def is_complete(folder: Path) -> bool:
@@ -85,6 +89,9 @@ def write_bundle(folder: Path, bundle: Bundle, parts: Sequence[str] = ()) -> Non
     if bundle.item_vectors is not None:
         save_tensors(folder / _VECTORS, {"vectors": bundle.item_vectors})
         names.append(_VECTORS)
+    if bundle.late:
+        save_tensors(folder / _LATE, bundle.late)
+        names.append(_LATE)
     with atomic_file(folder / _VOCABULARY) as temporary:
         write_table(bundle.items, temporary)
     for name, ranks in ((_RANKS, bundle.ranks), (_WARM_RANKS, bundle.warm_ranks)):
@@ -112,8 +119,10 @@ def read_bundle(folder: Path) -> Bundle:
     ranks, warm_ranks = (
         pl.read_parquet(folder / name) if name in hashes else None for name in (_RANKS, _WARM_RANKS)
     )
-    items = _read_items(folder)
-    return Bundle(info, weights, vectors, items, ranks, warm_ranks)
+    late = {}
+    if _LATE in hashes:
+        late = {name: _own_copy(one) for name, one in load_tensors(folder / _LATE).items()}
+    return Bundle(info, weights, vectors, _read_items(folder), ranks, warm_ranks, late)
 
 
 def _own_copy(mapped: Tensor) -> Tensor:

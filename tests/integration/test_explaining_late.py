@@ -5,23 +5,23 @@ from dataclasses import replace
 import polars as pl
 import pytest
 import torch
-from tests.pictured import pictured_dataset
+from tests.plain_shares import ABSENCES, plain_scores
 from tests.served_shop import N, picture, put
 
 from vlmrec.core.content_change import ContentChange
 from vlmrec.data.dataset import Dataset
-from vlmrec.models import ContentKNN, Mirm, SASRecContent, VLM2Rec
+from vlmrec.models import ContentKNN, SASRecContent
 from vlmrec.pipeline.adding import add_items
 from vlmrec.pipeline.fitting import fit
+from vlmrec.pipeline.new_items import NewItems
 from vlmrec.pipeline.placing import Placing
-from vlmrec.pipeline.run import NEW_ITEMS, Run
+from vlmrec.pipeline.run import Run
 from vlmrec.pipeline.viewing import View
 from vlmrec.serve.changing import with_changes
 from vlmrec.serve.explaining import explain
 from vlmrec.serve.live import go_live
 from vlmrec.serve.store.records import StoredItem
-from vlmrec.serve.views import seen_by
-from vlmrec.testing.vlm_samples import noise_picture
+from vlmrec.serve.views import scores_without, seen_by
 from vlmrec.train.options import TrainOptions
 
 OPTIONS = TrainOptions(epochs=1, batch_size=6, device="cpu")
@@ -51,7 +51,14 @@ def test_shares_of_late_items_and_histories_add_up_to_the_score(late, item):
     assert sum(told["shares"].values()) == pytest.approx(score, abs=1e-5)
     assert told["score"] == pytest.approx(score, abs=1e-5)
     assert set(told["nearest"]) == ({"text"} if item == "i09" else {"text", "image"})
-    assert service.live.run.offset > 0
+    live, row = service.live, service.live.rows[item]
+    assert live.run.offset > 0
+    known, _ = live.known(history)
+    whole, text, image, rest = wanted = plain_scores(live.run, known, row)
+    assert scores_without(live, known, row, ABSENCES) == pytest.approx(wanted, abs=1e-5)
+    assert len(set(wanted)) == (3 if item == "i09" else 4)  # it has no picture
+    assert told["shares"]["text"] == pytest.approx((whole - image + text - rest) / 2, abs=1e-5)
+    assert told["shares"]["image"] == pytest.approx((whole - text + image - rest) / 2, abs=1e-5)
 
 
 def test_a_changed_item_is_near_what_it_is_now(late):
@@ -63,14 +70,19 @@ def test_a_changed_item_is_near_what_it_is_now(late):
         assert told[modality]["cosine"] == pytest.approx(1, abs=1e-5)
 
 
+def known_without(absent, run):
+    """Returns a run whose items never showed something, and no other ones."""
+    seen = run.model.ranker_with({absent: ContentChange.absent(N)}).item_vectors
+    return replace(run, item_vectors=seen.clone(), items=run.items.head(N), info=dict(run.info))
+
+
 @pytest.mark.parametrize(("modality", "absent"), [("text", "image"), ("image", "text")])
 def test_a_new_item_in_a_view_is_where_it_would_be_put_without_the_other(late, modality, absent):
     """Against a run that knows items by one modality alone and is given the item so."""
     live, placing = late[1].live, Placing()
-    run, n = live.run, N
-    seen = run.model.ranker_with({absent: ContentChange.absent(n)}).item_vectors
-    alone = replace(run, item_vectors=seen.clone(), items=run.items.head(n), info=dict(run.info))
-    path = live.pictures["cup"]
+    run, n, path = live.run, N, late[1].live.pictures["cup"]
+    alone = known_without(absent, run)
+    seen = alone.item_vectors.clone()
     shown = {"text": {"title": ["thing aaa cup"]}, "image": {"image": [path.name]}}[modality]
     given = pl.DataFrame({"item_id": ["cup"], **shown})
     images = None if modality == "text" else path.parent
@@ -110,35 +122,40 @@ def test_counting_over_contents_explains_late_items_too(shop, tmp_path):
     told = ("thing aaa cup", picture())
     live = with_changes(live, [item("cup", *told), item("same", *told)], tmp_path)
     for history, name in ((HISTORY, "i09"), (["i03", "i06"], "cup"), (["i03", "same"], "cup")):
-        found = explain(live, history, name)
-        total = found.shares.text + found.shares.image + found.shares.rest
-        assert total == pytest.approx(found.score, abs=1e-5)
+        found, known, row = explain(live, history, name), live.known(history)[0], live.rows[name]
+        wanted = plain_scores(live.run, known, row)
+        assert found.score == pytest.approx(wanted[0], abs=1e-5)
+        assert scores_without(live, known, row, ABSENCES) == pytest.approx(wanted, abs=1e-5)
     assert {one.item_id for one in found.nearest.values()} == {"same"}
     assert found.nearest.keys() == {"text", "image"}
 
 
-@pytest.mark.parametrize("kind", [VLM2Rec, Mirm])
-def test_models_that_read_items_themselves_explain_late_ones_too(kind, tmp_path):
-    split = pictured_dataset(tmp_path / "shop").leave_one_out()
-    spec = kind(backbone="tiny", max_len=4)
-    run = fit(spec, split, options=OPTIONS, test=False, quiet=True)
-    live = go_live(run)
-    explain(live, ["i04", "i05"], "i06")  # what views have read must not be taken for the new
-    told = ("cup of tea", noise_picture(40, 25, 24))
-    both = [item("cup", *told), item("same", *told), item("word", "told", None)]
-    live = with_changes(live, both, tmp_path)
-    lifted = replace(live.run, info={**live.run.info, NEW_ITEMS: {"offset": 0.3, "quota": 0.0}})
-    live = replace(live, run=lifted, ranker=lifted.ranker())
-    for history, name in ((["i04", "cup"], "i06"), (["i04", "i05"], "cup"), (["i04"], "word")):
-        told = explain(live, history, name)
-        total = told.shares.text + told.shares.image + told.shares.rest
-        assert total == pytest.approx(told.score, abs=1e-4)
-        assert set(told.nearest) == ({"text"} if name == "word" else {"text", "image"})
-    near = explain(live, ["i04", "i05", "cup"], "same").nearest
-    assert {one.item_id for one in near.values()} == {"cup"}
-    assert [one.cosine for one in near.values()] == pytest.approx([1, 1], abs=1e-3)
-    alone = seen_by(live, "image")
-    kept = {live.names[row] for row in alone.present.nonzero().flatten().tolist() if row}
-    assert kept == {f"i{k:02d}" for k in range(10)} - {"i01", "i02"} | {"cup", "same"}
-    absent = {"text": ContentChange.absent(13)}
-    assert torch.equal(alone.run.item_vectors, live.run.model.ranker_with(absent).item_vectors)
+def test_what_is_known_of_late_items_is_stored_with_the_run(late, tmp_path):
+    """Neither new items nor changed ones are explained by what they are not, after a restart."""
+    live = late[1].live
+    live.run.save(tmp_path / "grown")
+    stored = Run.load(tmp_path / "grown")
+    again = go_live(stored)
+    for name in ("cup", "i04", "i09"):
+        history = [one for one in HISTORY if one != name]
+        before, after = explain(live, history, name), explain(again, history, name)
+        assert (after.shares, after.nearest) == (before.shares, before.nearest)
+    for modality in ("text", "image"):
+        views = seen_by(live, modality), seen_by(again, modality)
+        assert torch.equal(*(one.present for one in views))
+        torch.testing.assert_close(*(one.run.item_vectors for one in views))
+    assert Run.load(late[1].live.run.folder).late.items == {}
+
+
+def test_views_lean_as_the_items_themselves_were_told_to(shop, tmp_path):
+    data = pl.DataFrame({"item_id": ["cup"], "title": ["thing aaa cup"]})
+    plain = Run.load(shop / "runs" / "content")
+    found = {}
+    for lean in (0.0, 0.75):
+        run = add_items(plain, data, new_items=NewItems(lean=lean))
+        found[lean] = View(run, ("image",)).table(run, Placing())[-1]
+        wanted = add_items(known_without("image", plain), data, new_items=NewItems(lean=lean))
+        torch.testing.assert_close(found[lean], wanted.item_vectors[-1])
+        more = add_items(run, data.with_columns(item_id=pl.lit("mug")))
+        torch.testing.assert_close(more.item_vectors[-1], run.item_vectors[-1])
+    assert not torch.allclose(*found.values())

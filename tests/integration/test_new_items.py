@@ -94,7 +94,8 @@ def test_new_items_are_shown_to_the_right_people(shop):
     few = places["user_id"].n_unique()
     more = add_items(run, new, cache=cache)
     places, after, right = shown(more, people)
-    assert plain.info["new_items"] == {"offset": 0.0, "quota": 0.0}
+    kept = {"offset": 0.0, "quota": 0.0, "options": AS_THEY_ARE.model_dump()}
+    assert plain.info["new_items"] == kept
     assert after > 1.5 * before
     assert places["user_id"].n_unique() > 1.5 * few
     assert right > 0.9
@@ -136,11 +137,11 @@ def test_a_quota_gives_every_list_its_share(shop, tmp_path):
 def test_changed_words_move_an_item_and_its_own_words_move_it_back(shop):
     run, new, people, cache = shop
     both = add_items(run, new, new_items=AS_THEY_ARE, cache=cache)
-    for name, lean in (("new-0-0", AS_THEY_ARE), ("0-05", None)):  # added, and learned from
+    for name in ("new-0-0", "0-05"):  # added, and learned from
         row = both.items["item_id"].index_of(name)
         own = both.items.slice(row, 1).select("item_id", "title")
         foreign = own.with_columns(title=pl.lit(f"{TASTES[1]} {SOLD} xyz"))
-        moved = change_items(both, foreign, new_items=lean, cache=cache)
+        moved = change_items(both, foreign, cache=cache)
         assert moved.items["title"][row] == foreign["title"][0]
         scores = [
             {
@@ -153,8 +154,8 @@ def test_changed_words_move_an_item_and_its_own_words_move_it_back(shop):
         ]
         assert scores[0][0] < scores[0][1]
         assert scores[1][1] < scores[1][0]
-        again = change_items(moved, foreign, new_items=lean, cache=cache)
-        back = change_items(again, own, new_items=lean, cache=cache)
+        again = change_items(moved, foreign, cache=cache)
+        back = change_items(again, own, cache=cache)
         torch.testing.assert_close(back.item_vectors, both.item_vectors)
         others = torch.arange(len(both.item_vectors)) != row + 1
         assert torch.equal(moved.item_vectors[others], both.item_vectors[others])

@@ -32,7 +32,8 @@ def add_items(
     from vlmrec.pipeline.new_items import NewItems
     from vlmrec.pipeline.run import NEW_ITEMS, Run
 
-    options = NewItems.parse(parse_assignments(settings or []), "new items")
+    # Without any, those hold that the run has from the last time.
+    options = NewItems.parse(parse_assignments(settings), "new items") if settings else None
     before = Run.load(run)
     after = extend(before, read_item_file(items), images, new_items=options)
     with atomic_folder(out, overwrite=overwrite) as temporary:

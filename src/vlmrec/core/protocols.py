@@ -213,6 +213,20 @@ class Multimodal(KnownReader, Protocol):
         ...
 
 
+@runtime_checkable
+class Growing(Multimodal, Protocol):
+    """A model that reads items itself: of a catalogue that grew it reads what is new alone."""
+
+    def ranker_grown(self, changes: Mapping[str, ContentChange], known: Tensor) -> Ranker:
+        """Returns the view that `ranker_with` makes, without reading all items again.
+
+        Args:
+            changes: By modality, of all items.
+            known: ``[I' + 1, D]`` vectors of the same view before the items beyond I' came.
+        """
+        ...
+
+
 class BatchSource(Protocol):
     """Builds batch s of epoch e from nothing but a seed, e and s."""
 

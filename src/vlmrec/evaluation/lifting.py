@@ -183,6 +183,8 @@ def offset_for_exposure(
         new_share: Share of the competing items that are new.
         list_length: Places of each list.
     """
+    if not len(bought):
+        return 0.0  # the catalogue is so small that lists show all of it
     wanted = exposure * new_share * n_lists * list_length
     place = min(int(wanted), len(bought) - 1)
     return float(np.nextafter(bought[place], np.float32(np.inf)))

@@ -22,6 +22,8 @@ from vlmrec.vlm.visual_features import VisualFeatures
 Side = Literal["item", "history"]
 T = TypeVar("T")
 _AT_A_TIME = 256  # prompts encoded together where no gradient is wanted
+_REMEMBERED = 100_000
+"""Prompts whose vectors are kept; of 896 float32 each they take 340 MiB."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,22 @@ class CatalogReader:
 
     def everything(self) -> Branches:
         """Returns the branches of all items and of padding ``[I + 1, P, D]``, without gradients."""
-        with torch.no_grad():
-            parts = [
-                self.items(torch.arange(start, min(start + _AT_A_TIME, self.n_items + 1))).vectors
-                for start in range(1, self.n_items + 1, _AT_A_TIME)
-            ]
         padding = torch.zeros(1, len(self.options.names), self.vlm.width, device=self.vlm.device)
-        return Branches(self.options.names, torch.cat([padding, *parts]))
+        return Branches(self.options.names, torch.cat([padding, self.beyond(0).vectors]))
+
+    @torch.no_grad()
+    def beyond(self, known: int) -> Branches:
+        """Returns the branches of all items but the first, without gradients.
+
+        Args:
+            known: How many are left out.
+        """
+        parts = [
+            self.items(torch.arange(start, min(start + _AT_A_TIME, self.n_items + 1))).vectors
+            for start in range(known + 1, self.n_items + 1, _AT_A_TIME)
+        ]
+        none = torch.zeros(0, len(self.options.names), self.vlm.width, device=self.vlm.device)
+        return Branches(self.options.names, torch.cat([none, *parts]))
 
     def with_items(
         self, texts: Sequence[str], pictures: Sequence[PictureSource | None]
@@ -145,8 +156,7 @@ class CatalogReader:
         fields = [name for name in text_fields if name in catalog.table.columns]
         texts = catalog.texts(fields) if fields else [""] * len(catalog)
         grown = self.with_items(texts, catalog.image_paths())
-        with torch.no_grad():
-            return grown, grown.items(torch.arange(self.n_items + 1, grown.n_items + 1))
+        return grown, grown.beyond(self.n_items)
 
     def changed(self, changes: Mapping[str, ContentChange]) -> "CatalogReader":
         """Returns a reader of other content; see `vlmrec.core.protocols.Multimodal`.
@@ -192,10 +202,16 @@ class CatalogReader:
         if self.memory is None or torch.is_grad_enabled():
             size = self.options.chunk if torch.is_grad_enabled() else _AT_A_TIME
             return encode_in_chunks(encode, prompts, size, dropout=stream_of(self.vlm))
-        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self.memory]
+        known = ((prompt, self.memory.get(prompt)) for prompt in prompts)
+        found = {prompt: vector for prompt, vector in known if vector is not None}
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in found]
         if new:
-            self.memory.update(zip(new, encode(new), strict=True))
-        return torch.stack([self.memory[prompt] for prompt in prompts])
+            read = dict(zip(new, encode(new), strict=True))
+            if len(self.memory) + len(new) > _REMEMBERED:
+                self.memory.clear()
+            self.memory.update(read)
+            found |= read
+        return torch.stack([found[prompt] for prompt in prompts])
 
     def _prompt(self, name: str, side: Side, row: Sequence[int]) -> Prompt | None:
         """Returns the prompt of one branch, None where there is nothing to read."""

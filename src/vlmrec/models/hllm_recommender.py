@@ -26,7 +26,7 @@ _SAMPLE = 64  # items that are compared before training
 
 
 class HLLMRecommender(ItemReadingRecommender):
-    """Satisfies `Trainable`, `Monitored` and `Multimodal` of `vlmrec.core.protocols`.
+    """Satisfies `Trainable`, `Monitored` and `Growing` of `vlmrec.core.protocols`.
 
     Args:
         spec: Hyper-parameters.

@@ -37,7 +37,7 @@ _AT_A_TIME = 64  # examples whose loss is measured together
 class ItemModel(CatalogModel):
     """Reads items.
 
-    Satisfies `Trainable`, `Monitored` and `Multimodal` of `core.protocols`, and `Taught` of
+    Satisfies `Trainable`, `Monitored` and `Growing` of `core.protocols`, and `Taught` of
     `core.lessons`.
 
     Args:
@@ -226,6 +226,12 @@ class ItemModel(CatalogModel):
         """Returns a frozen view in which items show other content than their own."""
         self.eval()
         return MeanRanker(self.reader.changed(changes).everything().flat(), self.max_len)
+
+    def ranker_grown(self, changes: Mapping[str, ContentChange], known: Tensor) -> MeanRanker:
+        """Returns what `ranker_with` does; items of the `known` vectors are not read again."""
+        self.eval()
+        new = self.reader.changed(changes).beyond(len(known) - 1).flat()
+        return MeanRanker(torch.cat([known.to(new.device), new]), self.max_len)
 
     def with_items(self, catalog: Catalog) -> "tuple[ItemModel, Tensor]":
         """Returns a model that also reads the items of `catalog`, and their vectors."""

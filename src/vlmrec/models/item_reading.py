@@ -36,7 +36,7 @@ class ReadVectors(Protocol):
 class ItemReadingRecommender(SequenceRecommender):
     """An item model reads words and pictures; users are read from its vectors.
 
-    Satisfies `vlmrec.core.protocols.Multimodal`. A run folder holds the item model with words
+    Satisfies `vlmrec.core.protocols.Growing`. A run folder holds the item model with words
     and pictures, and the user model's body where it has one.
     """
 
@@ -81,6 +81,14 @@ class ItemReadingRecommender(SequenceRecommender):
         """Returns a frozen view in which items show other content than their own."""
         self.eval()
         return self._view(self._placed(self.item_model.reader.changed(changes).everything().flat()))
+
+    @torch.no_grad()
+    def ranker_grown(self, changes: Mapping[str, ContentChange], known: Tensor) -> SequenceRanker:
+        """Returns what `ranker_with` does; items of the `known` vectors are not read again."""
+        self.eval()
+        raw = self.item_model.reader.changed(changes).beyond(len(known) - 1).flat()
+        new = self._placed(raw)
+        return self._view(torch.cat([known.to(new.device), new]))
 
     @torch.no_grad()
     def with_items(self, catalog: Catalog) -> tuple[Recommender, Tensor]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class MolarRecommender(ItemReadingRecommender):
-    """Satisfies `Trainable`, `Monitored` and `Multimodal` of `vlmrec.core.protocols`.
+    """Satisfies `Trainable`, `Monitored` and `Growing` of `vlmrec.core.protocols`.
 
     Args:
         spec: Hyper-parameters.

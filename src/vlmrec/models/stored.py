@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class StoredModel:
         ranks: One row a test case, or None.
         warm_ranks: One row a case about an item that training saw, where test cases are about
             others; else None.
+        late: Frozen content of items that came or changed after training.
     """
 
     spec: ModelSpec
@@ -40,6 +41,7 @@ class StoredModel:
     info: dict[str, Any]
     ranks: pl.DataFrame | None
     warm_ranks: pl.DataFrame | None = None
+    late: dict[str, Tensor] = field(default_factory=dict)
 
     def ranker(self) -> Ranker:
         """Returns a frozen view for ranking."""
@@ -78,6 +80,7 @@ def load_model(folder: Path) -> StoredModel:
         bundle.info,
         bundle.ranks,
         bundle.warm_ranks,
+        bundle.late,
     )
 
 

@@ -41,7 +41,7 @@ _FIGURES_EVERY = 5  # steps; measuring them costs as much as the losses themselv
 class TwoBranchRecommender(CatalogModel):
     """Scores an item by the cosine of what the model makes of it and of a history.
 
-    Satisfies `Trainable`, `Monitored` and `Multimodal` of `vlmrec.core.protocols`.
+    Satisfies `Trainable`, `Monitored` and `Growing` of `vlmrec.core.protocols`.
 
     Args:
         spec: Hyper-parameters.
@@ -160,8 +160,19 @@ class TwoBranchRecommender(CatalogModel):
         Views remember what they have read and share it, until the model is trained again: most
         prompts are the same in all of them.
         """
-        reader = replace(self.reader, memory=self._memory).changed(changes)
-        return self._ranker(reader, None, readout)
+        return self._ranker(self._changed(changes), None, readout)
+
+    def ranker_grown(self, changes: Mapping[str, ContentChange], known: Tensor) -> BranchRanker:
+        """Returns what `ranker_with` does; items of the `known` vectors are not read again."""
+        self.eval()
+        reader = self._changed(changes)
+        if known.shape[1] != len(reader.options.names) * reader.vlm.width:
+            return self._ranker(reader, None, None)  # the first item with a picture, or words
+        new = reader.beyond(len(known) - 1).flat()
+        return self._ranker(reader, torch.cat([known.to(new.device), new]), None)
+
+    def _changed(self, changes: Mapping[str, ContentChange]) -> CatalogReader:
+        return replace(self.reader, memory=self._memory).changed(changes)
 
     def _ranker(
         self, reader: CatalogReader, vectors: Tensor | None, readout: Readout | None

@@ -40,7 +40,8 @@ def add_items(
             (``title``, ``description``, ...) and ``image``.
         images: Folder that image paths are relative to; without an ``image`` column pictures
             are found by ``<item_id>.<suffix>``.
-        new_items: How new items get into lists. Holds for all that were ever added to the run.
+        new_items: How new items get into lists. Holds for all that were ever added to the run;
+            default: as when the latest were added.
         cache: Where frozen vectors are kept; default: the user's cache folder.
         placing: What was found of the same model when others were added.
 
@@ -56,7 +57,7 @@ def add_items(
     if known.any():
         name = catalog.table[ITEM_ID][int(known.nonzero()[0][0])]
         raise DataError(f"Item '{name}' is already known to the run.", "Leave it out.")
-    grown, options = run.model.with_items(catalog), new_items or NewItems()
+    grown, options = run.model.with_items(catalog), new_items or run.new_items
     if vectors is None or (grown is None and not run.spec.content()):
         raise ConfigError(
             f"The model '{run.spec.name}' knows items by id only; it cannot place new ones.",
@@ -86,7 +87,7 @@ def add_items(
     offset = None if grown is not None else placing.offset(grown_run, own, options)
     if offset is None:
         offset = _offset(grown_run, options, torch.cat([vectors, own]))
-    record = {"offset": offset, "quota": options.quota}
+    record = {"offset": offset, "quota": options.quota, "options": options.model_dump()}
     return replace(grown_run, info={**grown_run.info, NEW_ITEMS: record})
 
 

@@ -13,7 +13,6 @@ from vlmrec.data.frames import Frame
 from vlmrec.data.sequences import IntArray
 from vlmrec.items.cache import VectorCache
 from vlmrec.pipeline.adding import new_catalog, require_content
-from vlmrec.pipeline.new_items import NewItems
 from vlmrec.pipeline.placing import Placing
 from vlmrec.pipeline.run import Run
 
@@ -23,21 +22,20 @@ def change_items(
     items: Frame,
     images: str | os.PathLike[str] | None = None,
     *,
-    new_items: NewItems | None = None,
     cache: VectorCache | None = None,
     placing: Placing | None = None,
 ) -> Run:
     """Returns the run with other words and pictures for items that it knows.
 
     An item that training saw moves as far as the model moves it for its content; what clicks
-    taught of it besides stays. One that was added later is placed as if it were added now.
+    taught of it besides stays. One that was added later is placed as if it were added now, with
+    the options that it was added with.
 
     Args:
         run: A run of a model over frozen content.
         items: ``item_id`` and the columns the model reads, as for `add_items`: all of an item,
             not only what is new.
         images: Folder that image paths are relative to.
-        new_items: How items that were added get into lists; as given to `add_items`.
         cache: Where frozen vectors are kept; default: the user's cache folder.
         placing: What was found of the same model when others were added or changed.
 
@@ -59,7 +57,7 @@ def change_items(
             "Train a content model, such as sasrec-content.",
         )
     placing = placing or Placing()
-    placed = placing.placed(run, catalog, cache, new_items or NewItems())
+    placed = placing.placed(run, catalog, cache, run.new_items)
     own = placed.own
     require_content(catalog, ~own.any(dim=1))
     vectors = run.item_vectors.clone()

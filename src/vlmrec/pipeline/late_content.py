@@ -4,8 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from vlmrec.items.content_tower import RawContent
+
+_ITEMS = "items"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,28 @@ class LateContent:
             )
             for name, found in rows.items()
         }
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Returns what a run folder keeps; empty where no item came or changed."""
+        if not self.items:
+            return {}
+        ids = list(self.items)
+        tensors = {_ITEMS: torch.tensor(ids)}
+        for name, one in self.among(ids, None).items():
+            tensors |= {f"{name}.vectors": one.vectors, f"{name}.present": one.present}
+        return tensors
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "LateContent":
+        """Returns what `to_tensors` was asked of."""
+        if not tensors:
+            return cls()
+        names = [key.removesuffix(".present") for key in tensors if key.endswith(".present")]
+        content = {
+            name: RawContent(tensors[f"{name}.vectors"], tensors[f"{name}.present"])
+            for name in names
+        }
+        return cls().with_items(tensors[_ITEMS].tolist(), content)
 
     def _row(self, item: int, name: str, known: Mapping[str, RawContent] | None) -> RawContent:
         if item in self.items or known is None:

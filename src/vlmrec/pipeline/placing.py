@@ -1,6 +1,7 @@
 """Where a model places items that it did not learn from, and what that takes."""
 
 import copy
+import threading
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -41,7 +42,8 @@ class Placed(NamedTuple):
 class Placing:
     """What every item that is placed needs of a model: found once, kept for the next.
 
-    Of one model, with ever more items. Not for several threads at once.
+    Of one model, with ever more items. Items are added by one thread at a time; `vectors` may be
+    asked by others meanwhile.
 
     Args:
         encoders: Those that are loaded already.
@@ -51,6 +53,7 @@ class Placing:
         self.encoders = encoders or Encoders()
         self.table = GrowingTable()
         self._neighbours: dict[str, Neighbours | None] = {}
+        self._looking = threading.Lock()
         self._lists: dict[int, KnownLists] = {}
 
     def aside(self) -> "Placing":
@@ -99,8 +102,9 @@ class Placing:
         if known_vectors is not None:
             n_train = _trained_events(run)
             by = options.neighbours_by
-            if by not in self._neighbours:
-                self._neighbours[by] = options.around(run.model, n_train)
+            with self._looking:
+                if by not in self._neighbours:
+                    self._neighbours[by] = options.around(run.model, n_train)
             around = self._neighbours[by]
             if around is not None:
                 known = known_vectors[: len(n_train)]

@@ -20,6 +20,7 @@ from vlmrec.evaluation.quota import Quota
 from vlmrec.models.spec import ModelSpec, Recommender
 from vlmrec.models.stored import load_model
 from vlmrec.pipeline.late_content import LateContent
+from vlmrec.pipeline.new_items import NewItems
 
 NEW_ITEMS = "new_items"
 """Part of a run's record: how items that were added after training get into lists."""
@@ -39,7 +40,7 @@ class Run:
         ranks: One row a test case, or None.
         warm_ranks: One row a case about an item that training saw, where the test cases are
             about items that it did not; else None.
-        late: What was read of items that came or changed after training; not in the folder.
+        late: What was read of items that came or changed after training.
     """
 
     spec: ModelSpec
@@ -78,6 +79,11 @@ class Run:
         """What the scores of items that were added after training are lifted by."""
         return self.info.get(NEW_ITEMS, {}).get("offset", 0.0)
 
+    @property
+    def new_items(self) -> NewItems:
+        """How items that were added get into lists; the default where none were."""
+        return NewItems(**self.info.get(NEW_ITEMS, {}).get("options", {}))
+
     def quota(self) -> Quota | None:
         """Returns how lists are mixed, None where scores alone decide."""
         share = self.info.get(NEW_ITEMS, {}).get("quota", 0.0)
@@ -94,7 +100,13 @@ class Run:
         weights = self.model.own_weights()
         parts = self.model.write_parts(target)
         bundle = Bundle(
-            self.info, weights, self.item_vectors, self.items, self.ranks, self.warm_ranks
+            self.info,
+            weights,
+            self.item_vectors,
+            self.items,
+            self.ranks,
+            self.warm_ranks,
+            self.late.to_tensors(),
         )
         write_bundle(target, bundle, parts)
 
@@ -116,6 +128,7 @@ class Run:
             path,
             one.ranks,
             one.warm_ranks,
+            LateContent.from_tensors(one.late),
         )
 
 

@@ -8,7 +8,6 @@ from torch import Tensor
 from vlmrec.core.content_change import ContentChange
 from vlmrec.core.protocols import Multimodal
 from vlmrec.items.content_tower import RawContent
-from vlmrec.pipeline.new_items import NewItems
 from vlmrec.pipeline.placing import Placing
 from vlmrec.pipeline.run import Run, vectors_of
 
@@ -21,6 +20,9 @@ class View:
     Args:
         run: Of a model that makes item vectors from frozen content.
         absent: Modalities that no item shows.
+
+    Attributes:
+        trained: ``[I + 1, D]`` vectors of the items that training knew, as it knew them.
     """
 
     def __init__(self, run: Run, absent: Collection[str]) -> None:
@@ -33,7 +35,7 @@ class View:
         )
         if trained is None:
             raise ValueError(f"'{run.spec.name}' cannot show its items without {list(absent)}.")
-        self._absent, self._trained = frozenset(absent), trained
+        self._absent, self.trained = frozenset(absent), trained
         self._late: dict[int, tuple[Mapping[str, RawContent], Tensor]] = {}
 
     def rows(self, run: Run, ids: Sequence[int], placing: Placing) -> Tensor:
@@ -46,7 +48,7 @@ class View:
         """
         asked = torch.as_tensor(ids)
         known = torch.where(asked > self._n_trained, 0, asked)  # padding has the zero vector
-        found = self._trained[known]
+        found = self.trained[known]
         late = [place for place, item in enumerate(ids) if item in run.late.items]
         if late:
             found[late] = self._of_late([ids[place] for place in late], run, placing)
@@ -56,7 +58,7 @@ class View:
         """Returns ``[I + 1, D]`` vectors of all items; the arguments are those of `rows`."""
         added = range(self._n_trained + 1, run.items.height + 1)
         changed = [item for item in run.late.items if item <= self._n_trained]
-        parts = [self._trained.clone() if changed else self._trained]
+        parts = [self.trained.clone() if changed else self.trained]
         if changed:
             parts[0][changed] = self.rows(run, changed, placing)
         if added:
@@ -66,10 +68,10 @@ class View:
     def readable(self, run: Run) -> Tensor:
         """Returns ``[I + 1] bool``: of which items anything is left."""
         left = torch.zeros(run.items.height + 1, dtype=torch.bool)
-        known = run.model.known_content()
-        shown = [one.present for name, one in (known or {}).items() if name not in self._absent]
+        known = run.model.known_content() or {}
+        shown = [one.present for name, one in known.items() if name not in self._absent]
         # Where what is learned of an item besides is in its vector, that says nothing.
-        there = torch.stack(shown).any(dim=0) if shown else self._trained.any(dim=1)
+        there = torch.stack(shown).any(dim=0) if shown else self.trained.any(dim=1)
         left[: self._n_trained + 1] = there
         for item, content in run.late.items.items():
             shown = self._shown(content).values()
@@ -85,7 +87,7 @@ class View:
         added = [item for item in new if item > self._n_trained]
         if added:
             content = self._shown(run.late.among(added, None))
-            _, leaning = placing.vectors(run, content, self._trained, NewItems())
+            _, leaning = placing.vectors(run, content, self.trained, run.new_items)
             found |= zip(added, leaning, strict=True)
         changed = [item for item in new if item <= self._n_trained]
         if changed:
@@ -95,14 +97,14 @@ class View:
 
     def _moved(self, ids: Sequence[int], run: Run, placing: Placing) -> Tensor:
         """Returns ``[n, D]`` vectors of items that training knew by other content."""
-        known = run.model.known_content()
+        known = run.model.known_content() or {}
         there = torch.as_tensor(ids)
-        before = {name: one.rows(there) for name, one in (known or {}).items()}
+        before = {name: one.rows(there) for name, one in known.items()}
         old, new = (
-            placing.vectors(run, self._shown(content), None, NewItems())[0]
+            placing.vectors(run, self._shown(content), None, run.new_items)[0]
             for content in (before, run.late.among(ids, None))
         )
-        return self._trained[there] + new - old
+        return self.trained[there] + new - old
 
     def _shown(self, content: Mapping[str, RawContent]) -> dict[str, RawContent]:
         return {

@@ -71,7 +71,7 @@ def with_changes(live: Live, items: Sequence[StoredItem], folder: Path) -> Live:
         pictures=pictures | files,
         present=present,
         changed=frozenset(changed),
-        read={} if new else live.read,
+        read=dict(live.read),
         alone={},
         masks={},
     )

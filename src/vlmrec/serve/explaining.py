@@ -7,7 +7,7 @@
 - A click counts by how much the score falls when it is left out of the history; the rank it
   would then have says whether the item would be shown at all.
 - The nearest items of the history are found by the frozen vectors that the model reads, by
-  words and by pictures apart; where it reads items itself, by what it makes of the one alone.
+  words and by pictures apart; where it does not tell them, by what it makes of the one alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,12 @@ from vlmrec.data.sequences import gather_padded
 from vlmrec.items.content_tower import RawContent
 from vlmrec.serve.live import Live
 from vlmrec.serve.views import (
+    MODALITIES,
     is_frozen,
+    made_by,
     modalities_of,
     reads_both,
     scores_without,
-    seen_by,
 )
 
 MOST_CLICKS = 50
@@ -76,8 +77,7 @@ class Near:
     Attributes:
         item_id: Which.
         title: Its title.
-        cosine: Of the frozen vectors, or of the model's where it reads items itself, standardised
-            over the catalogue.
+        cosine: Of the vectors by that modality, standardised over the catalogue.
     """
 
     item_id: str
@@ -215,11 +215,10 @@ def _content(live: Live, ids: Sequence[int]) -> dict[str, tuple[RawContent, tupl
         content = live.run.late.among(ids, known)
         return {m: (content[m], _moments(live, m, one)) for m, one in known.items()}
     found = {}
-    for modality in ("text", "image"):
-        run = seen_by(live, modality).run if reads_both(live) else live.run
-        if modality in modalities_of(live) and run.item_vectors is not None:
-            every = RawContent(run.item_vectors, run.item_vectors.any(dim=1))
-            rows = every.rows(torch.as_tensor(ids))
+    for modality in MODALITIES:
+        made = made_by(live, modality, ids) if modality in modalities_of(live) else None
+        if made is not None:
+            rows, every = (RawContent(one, one.any(dim=1)) for one in made)
             found[modality] = (rows, _moments(live, modality, every))
     return found
 

@@ -51,7 +51,8 @@ class Live:
         changed: Internal ids of items that have other vectors than the index was built of.
         change: Number of the latest change in the database that is part of this.
         views: By what is absent, items as the model places them then; kept over changes.
-        read: By what is absent, a model that reads items itself, over these items, once asked.
+        read: By what is absent, a model that reads items itself, over these items or the first
+            of them, once asked.
         alone: What is served by one modality alone, once asked.
         masks: Which items the latest filters allow.
         moments: Mean and spread of frozen vectors by modality, once asked.

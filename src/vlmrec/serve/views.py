@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vlmrec.core.content_change import ContentChange
 from vlmrec.core.errors import ConfigError
-from vlmrec.core.protocols import KnownReader, Multimodal, Ranker
+from vlmrec.core.protocols import Growing, KnownReader, Multimodal, Ranker, VectorRanker
 from vlmrec.index.exact import ExactIndex
 from vlmrec.pipeline.run import Run, vectors_of
 from vlmrec.pipeline.viewing import View
@@ -18,7 +19,8 @@ from vlmrec.serve.asking import Answer, Ask, answer_all
 from vlmrec.serve.live import Live
 
 Modality = Literal["text", "image"]
-_BOTH = frozenset({"text", "image"})
+MODALITIES: tuple[Modality, ...] = ("text", "image")
+_BOTH = frozenset(MODALITIES)
 _WORD = {"text": "words", "image": "pictures"}
 
 
@@ -79,6 +81,32 @@ def is_frozen(run: Run) -> bool:
     return bool(_BOTH & run.spec.content().keys())
 
 
+@torch.inference_mode()
+def made_by(live: Live, modality: Modality, ids: Sequence[int]) -> tuple[Tensor, Tensor] | None:
+    """Returns what a model makes of items that show one modality alone, None without vectors.
+
+    Args:
+        live: What is served; the model reads the modality.
+        modality: Which.
+        ids: ``[n]`` internal ids.
+
+    Returns:
+        Their vectors ``[n, D]``, and those ``[I' + 1, D]`` of the items that training knew, and
+        perhaps of others behind them.
+    """
+    run, rows = live.run, torch.as_tensor(ids)
+    absent = tuple(_BOTH - {modality})
+    if not reads_both(live):
+        every = run.item_vectors
+    elif is_frozen(run):
+        view = _view(live, absent)
+        return view.rows(run, ids, live.placing), view.trained
+    else:
+        plain = _read_without(live, absent)
+        every = plain.item_vectors.cpu() if isinstance(plain, VectorRanker) else None
+    return None if every is None else (every[rows], every)
+
+
 def _view(live: Live, absent: tuple[str, ...]) -> View:
     """Returns the items without some modalities, of a model over frozen content."""
     if absent not in live.views:
@@ -91,11 +119,17 @@ def _read_without(live: Live, absent: tuple[str, ...]) -> Ranker:
     model, run = live.run.model, live.run
     if not absent:
         return model.ranker(run.item_vectors)
-    if absent not in live.read:
+    gone = dict.fromkeys(absent, ContentChange.absent(run.items.height))
+    known = live.read.get(absent)
+    if known is None:
         assert isinstance(model, Multimodal)  # noqa: S101 - asked before
-        gone = ContentChange.absent(run.items.height)
-        live.read[absent] = model.ranker_with(dict.fromkeys(absent, gone))
-    return live.read[absent]
+        known = model.ranker_with(gone)
+    elif known.n_items < run.items.height:
+        assert isinstance(model, Growing)  # noqa: S101 - it reads items itself
+        vectors = vectors_of(known)
+        known = model.ranker_with(gone) if vectors is None else model.ranker_grown(gone, vectors)
+    live.read[absent] = known
+    return known
 
 
 def seen_by(live: Live, modality: Modality) -> Live:
