@@ -2,12 +2,12 @@
 
     python -m benchmarks.new_items --data FOLDER --runs FOLDER [--seeds 0 1 2] [--only NAME ...]
 
-Trains `recipes/ml-100k-mm/sasrec-content.yaml` on the cold-item split under each loss, and once
-more on a rehearsal of that split in which other training items play new ones, drawn anew for
-each seed. How much new items are helped is chosen on the rehearsals, as the most that costs the
-others at most 5 % there, and then read off the test cases. Each run is a folder in --runs and
-what was measured of it a file beside it: a study that was stopped goes on. --table trains nothing,
-prints what is finished and writes the result.
+Trains `recipes/ml-100k-mm/sasrec-content.yaml` on the cold-item split under each loss and without
+pictures, and once more on a rehearsal of that split in which other training items play new ones,
+drawn anew for each seed. How much new items are helped is chosen on the rehearsals, as the most
+that costs the others at most 5 % there, and then read off the test cases. Each run is a folder in
+--runs and what was measured of it a file beside it: a study that was stopped goes on. --table
+trains nothing, prints what is finished and writes the result.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from vlmrec.data.splits import Split
 from vlmrec.evaluation.help_grid import ranks_with_help
 from vlmrec.evaluation.metrics import parse_metrics
 from vlmrec.models.sasrec_content import SASRecContent
-from vlmrec.objectives import AnyObjective, FullCrossEntropy, SampledSoftmax
+from vlmrec.objectives import FullCrossEntropy, SampledSoftmax
 from vlmrec.pipeline.fitting import fit
 from vlmrec.pipeline.new_items import NewItems, offsets_for, with_new_vectors
 from vlmrec.pipeline.run import Run
@@ -42,11 +42,15 @@ RECIPE = Path(__file__).parents[1] / "recipes" / "ml-100k-mm" / "sasrec-content.
 METRIC = "NDCG@10"
 COST = 0.05
 """Share of the warm targets' NDCG@10 that may be lost on the rehearsal."""
-LOSSES: dict[str, AnyObjective] = {
-    "cross-entropy": FullCrossEntropy(),
-    "sampled, log Q": SampledSoftmax(n_negatives=512, popularity=0.5),
-    "sampled by popularity": SampledSoftmax(n_negatives=512, popularity=0.5, corrected=False),
+LEARNERS: dict[str, dict[str, Any]] = {
+    "cross-entropy": {"objective": FullCrossEntropy()},
+    "sampled, log Q": {"objective": SampledSoftmax(n_negatives=512, popularity=0.5)},
+    "sampled by popularity": {
+        "objective": SampledSoftmax(n_negatives=512, popularity=0.5, corrected=False)
+    },
+    "words alone": {"image": None},
 }
+"""What each does otherwise than the recipe."""
 EXPOSURES = (0.05, 0.1, 0.15, *(step / 40 for step in range(8, 16)), 0.4, 0.5, 1.0)
 QUOTAS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 PLACES = {"": NewItems(neighbours=0), "neighbours": NewItems()}
@@ -85,6 +89,7 @@ def curves(run: Run, split: Split, pool: NDArray[np.int64] | None) -> dict[str, 
         pool: Which items compete, or None for all.
     """
     n_train = split.train.item_counts(split.dataset.n_items)
+    assert split.test_candidates is not None
     new = np.isin(np.arange(len(n_train)), split.test_candidates)
     steps = [*((0.0, *EXPOSURES)), *QUOTAS]
     assert run.item_vectors is not None
@@ -127,20 +132,20 @@ def measured(
     split: Split,
     pool: NDArray[np.int64] | None,
     folder: Path,
-    loss: str,
+    learner: str,
     options: argparse.Namespace,
 ) -> dict[str, Any] | None:
-    """Returns the curves of a loss on a split; None where --table finds nothing."""
+    """Returns the curves of a model on a split; None where --table finds nothing."""
     beside = folder.with_suffix(".json")
     if not beside.is_file():
-        run = _trained(split, folder, loss, options)
+        run = _trained(split, folder, learner, options)
         if run is None:
             return None
         write_json(beside, curves(run, split, pool))
     return read_json_object(beside)
 
 
-def _trained(split: Split, folder: Path, loss: str, options: argparse.Namespace) -> Run | None:
+def _trained(split: Split, folder: Path, learner: str, options: argparse.Namespace) -> Run | None:
     if is_complete(folder):
         return Run.load(folder)
     if options.table:
@@ -149,9 +154,8 @@ def _trained(split: Split, folder: Path, loss: str, options: argparse.Namespace)
     spec, training = recipe()
     changes: dict[str, Any] = {"seed": int(folder.name.rsplit("seed", 1)[1])}
     changes |= {"epochs": 1} if options.quick else {}
-    objective = {"objective": LOSSES[loss]}
     return fit(
-        spec.model_copy(update=objective),
+        spec.model_copy(update=LEARNERS[learner]),
         split,
         folder,
         options=training.model_copy(update=changes),
@@ -171,15 +175,17 @@ def chosen(rehearsed: Sequence[Mapping[str, Any]], way: str) -> float:
     return affordable
 
 
-def rows_of(loss: str, rehearsed: list[dict[str, Any]], tested: list[dict[str, Any]]) -> list[Any]:
-    """Returns the table's rows of one loss: means over seeds."""
+def rows_of(
+    learner: str, rehearsed: list[dict[str, Any]], tested: list[dict[str, Any]]
+) -> list[Any]:
+    """Returns the table's rows of one model: means over seeds."""
     plain = float(np.mean([one["offset"][0]["warm"] for one in tested]))
 
     def row(way: str, amount: float) -> dict[str, Any]:
         at = [step for one in tested for step in one[way] if step["help"] == amount]
         warm = float(np.mean([step["warm"] for step in at]))
         return {
-            "loss": loss,
+            "model": learner,
             "seeds": len(tested),
             "new items": way if amount else "as they are",
             "help": amount,
@@ -198,21 +204,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     split = (data or Dataset.load(options.data)).cold_items()
     rows: list[Any] = []
     steps: dict[str, Any] = {}
-    for loss in options.only or LOSSES:
+    for learner in options.only or LEARNERS:
         found: list[tuple[dict[str, Any], dict[str, Any]]] = []
         for seed in options.seeds:
-            name = loss.replace(", ", "-").replace(" ", "-")
-            tests = measured(split, None, options.runs / f"{name}-seed{seed}", loss, options)
+            name = learner.replace(", ", "-").replace(" ", "-")
+            tests = measured(split, None, options.runs / f"{name}-seed{seed}", learner, options)
             folder = options.runs / f"{name}-rehearsal-seed{seed}"
             inner = rehearsal(split, RehearsalOptions(seed=seed))
-            other = measured(inner, split.training_items, folder, loss, options)
+            other = measured(inner, split.training_items, folder, learner, options)
             if tests is not None and other is not None:
                 found.append((other, tests))
         if found:
             rehearsed, tested = map(list, zip(*found, strict=True))
-            rows += rows_of(loss, rehearsed, tested)
-            steps[loss] = {"rehearsal": rehearsed, "test": tested}
-    columns = ["loss", "seeds", "new items", "help", "cold", "warm", "warm lost, %"]
+            rows += rows_of(learner, rehearsed, tested)
+            steps[learner] = {"rehearsal": rehearsed, "test": tested}
+    columns = ["model", "seeds", "new items", "help", "cold", "warm", "warm lost, %"]
     print(format_table(rows, columns), flush=True)
     return {
         "metric": f"{METRIC} among all items",
@@ -230,7 +236,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="dataset folder (not with --quick)")
     parser.add_argument("--runs", type=Path, required=True, help="where runs are kept")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--only", nargs="+", choices=list(LOSSES), help="these losses")
+    parser.add_argument("--only", nargs="+", choices=list(LEARNERS), help="these models")
     parser.add_argument("--table", action="store_true", help="train nothing")
     options = parser.parse_args()
     result = run(options)

@@ -133,7 +133,8 @@ class Guard:
             try:
                 # Behind the body only the end of the connection is waited for.
                 left = None if whole else latest - time.monotonic()
-                message = await asyncio.wait_for(receive(), left)
+                async with asyncio.timeout(left):
+                    message = await receive()
             except TimeoutError:
                 refusal = 408, f"The body did not come within {seconds:g} s."
                 raise _UnfinishedError from None
@@ -201,7 +202,10 @@ def _ending(scope: Scope) -> bytes:
 
     Without it a picture that is missing could not be told from one that was not sent.
     """
-    kind, options = parse_options_header(Headers(scope=scope).get("content-type", ""))
+    given = Headers(scope=scope).get("content-type", "")
+    if not given.lower().startswith("multipart/"):
+        return b""
+    kind, options = parse_options_header(given)
     boundary = options.get(b"boundary", b"") if kind == b"multipart/form-data" else b""
     return b"--" + boundary + b"--" if boundary else b""
 

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from vlmrec.core.errors import DataError
 from vlmrec.serve.asking import Answer, Ask
 from vlmrec.serve.explaining import explain
+from vlmrec.serve.json_route import JsonRoute
 from vlmrec.serve.schemas import (
     BatchAnswer,
     BatchRequest,
@@ -30,7 +31,7 @@ from vlmrec.serve.views import answer_as_seen
 
 def lists_router(service: Service) -> APIRouter:
     """Returns the routes."""
-    router = APIRouter(tags=["lists"])
+    router = APIRouter(tags=["lists"], route_class=JsonRoute)
 
     async def list_for(request: RecommendRequest) -> dict[str, Any]:
         history = await history_of(service, request.user_id, request.history)
@@ -68,12 +69,12 @@ def lists_router(service: Service) -> APIRouter:
         answer = await asyncio.wrap_future(service.recommend(ask))
         return _written(as_json(answer))
 
-    @router.post("/explain")
-    async def explain_item(request: ExplainRequest) -> ExplanationOut:
+    @router.post("/explain", response_model=ExplanationOut)
+    async def explain_item(request: ExplainRequest) -> Response:
         """Why an item is recommended: words, pictures, the clicks that carried it, its kin."""
         history = await history_of(service, request.user_id, request.history)
         found = await run_in_threadpool(explain, service.live, history, request.item_id)
-        return ExplanationOut.model_validate(asdict(found))
+        return _written(asdict(found))
 
     return router
 
