@@ -225,7 +225,7 @@ RIGHTS = [
     Attack("a key that is guessed", _get("/items/i03"), 401, "A key is needed", role="guessed"),
     Attack("a name and a password", _get("/items/i03"), 401, "A key is needed", role="",
            headers={"authorization": "Basic cm9vdDpyb290"}),
-    Attack("reading the document without a key", _get("/openapi.json"), 401, "A key", role=""),
+    Attack("asking what is served without a key", _get("/run"), 401, "A key", role=""),
     Attack("an event with a key that may read", _events(), 403, "the role 'write'", role="read"),
     Attack("removing an item with a key that may read",
            {"method": "DELETE", "url": "/items/i03"}, 403, "the role 'write'", role="read"),

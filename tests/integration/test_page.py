@@ -264,6 +264,32 @@ def test_a_service_with_keys_asks_for_one(shop, tmp_path):
         assert page.request.get(f"{address}/items").status == 401
 
 
+def test_the_document_can_be_tried_out_and_takes_nothing_from_elsewhere(shop, tmp_path):
+    key, digest = new_key()
+    entry = f'{{"ann": {{"role": "read", "sha256": "{digest}"}}}}'
+    (tmp_path / "keys.json").write_text(entry, encoding="utf-8")
+    with (
+        served(shop, tmp_path, keys=tmp_path / "keys.json") as (address, _),
+        browser() as window,
+    ):
+        shown = window(1280)
+        page = shown.page
+        page.goto(f"{address}/docs")
+        page.get_by_role("button", name="Authorize").click()
+        page.locator("input[type=text]").fill(key)
+        page.locator("button[type=submit]", has_text="Authorize").click()
+        page.get_by_role("button", name="Close").click()
+        route = page.locator("#operations-browsing-run_run_get")
+        route.get_by_role("button").first.click()
+        route.get_by_role("button", name="Try it out").click()
+        route.get_by_role("button", name="Execute").click()
+        expect(
+            route.locator(".live-responses-table td.response-col_status:not(.col_header)")
+        ).to_contain_text("200")
+        assert shown.complaints == []
+        assert all(one.startswith(address) for one in shown.requests)
+
+
 def test_the_page_leaks_no_file_and_lets_nobody_frame_it(start):
     client, _ = start()
     answer = client.get("/")

@@ -87,7 +87,10 @@ def test_keys_decide_who_may_do_what(start, tmp_path):
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
     assert client.get("/health").json() == {"status": "alive"}
-    assert client.get("/docs").status_code == 401
+    assert client.get("/docs").status_code == client.get("/openapi.json").status_code == 200
+    assert client.get("/openapi.json").json()["security"] == [{"key": []}]
+    for path in ("/docs-scripts", "/docs-scripts/../run", "/docs/oauth2-redirect", "/docs/"):
+        assert client.get(path).status_code in (401, 404)
 
 
 def test_bodies_rates_and_methods_have_limits(start):
@@ -157,6 +160,7 @@ def test_measures_and_lists_are_kept(start):
 def test_the_document_describes_every_route_with_examples(start):
     client, _ = start()
     document = client.get("/openapi.json").json()
+    assert "security" not in document  # without keys nothing is asked for
     assert set(document["paths"]) >= {
         "/recommend", "/recommend/batch", "/similar", "/rerank", "/events", "/items/{item_id}",
         "/items/{item_id}/picture", "/admin/run", "/health", "/ready", "/metrics",

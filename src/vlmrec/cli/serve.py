@@ -92,6 +92,14 @@ def _require_extra() -> None:
 
     from vlmrec.core.errors import MissingExtraError
 
-    for package in ("fastapi", "uvicorn", "sqlalchemy", "alembic", "prometheus_client"):
+    packages = (
+        "fastapi",
+        "fastapi_offline",
+        "uvicorn",
+        "sqlalchemy",
+        "alembic",
+        "prometheus_client",
+    )
+    for package in packages:
         if find_spec(package) is None:
             raise MissingExtraError(package, "serve", "Serving a run")

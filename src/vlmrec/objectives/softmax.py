@@ -4,8 +4,8 @@ For M positions and P items the plain loss keeps an [M, P] matrix, several times
 backward pass. Here logits live in one tile at a time. Because the loss is a plain sum, the
 gradient of a row is known as soon as its tile is: ``softmax - onehot``. So one pass makes logits,
 loss and gradients (3 matrix products, the minimum), and the backward pass only scales them.
-Where a single row of logits is too wide for a tile, the catalogue is cut as well: a first pass
-finds each row's log-sum-exp by the running maximum, a second makes the gradients.
+Where rows of logits are too wide to be held, the catalogue is cut as well: a first pass finds
+each row's log-sum-exp by the running maximum, a second makes the gradients (4 products).
 """
 
 from typing import Any, Literal
@@ -21,7 +21,9 @@ from vlmrec.objectives.next_item import NextItemLoss
 
 _TILE_ELEMENTS = 1 << 21
 """8 MiB of float32 logits: about what the caches of a core hold."""
-_TILE_COLUMNS = 1 << 15
+_TILE_COLUMNS = 1 << 17
+_SLICE = 1 << 13
+"""Columns of a tile where the catalogue is cut: narrow enough that 256 rows stay in the caches."""
 
 
 class FullCrossEntropy(NextItemLoss):
@@ -35,7 +37,8 @@ class FullCrossEntropy(NextItemLoss):
 
     kind: Literal["cross-entropy"] = "cross-entropy"
     tile_columns: int = Field(default=_TILE_COLUMNS, ge=1)
-    """Widest catalogue slice whose logits are held at once."""
+    """Largest catalogue whose logits are held at once, for 64 positions or more (at 131,072
+    items 32 MiB); a larger one is cut and its logits are computed twice."""
 
     @property
     def n_negatives(self) -> int:
@@ -71,7 +74,7 @@ def cross_entropy_sum(
         queries: ``[M, D] float``.
         keys: ``[P, D] float``.
         targets: ``[M] int64`` in 0..P-1.
-        tile_columns: Widest slice of the catalogue whose logits are held at once.
+        tile_columns: Largest catalogue whose logits are held at once.
     """
     return _TiledCrossEntropy.apply(queries, keys, targets, tile_columns)  # pyright: ignore
 
@@ -85,13 +88,14 @@ class _TiledCrossEntropy(Function):
         wanted = queries.requires_grad or keys.requires_grad
         query_grad = torch.empty_like(queries) if wanted else None
         key_grad = torch.zeros_like(keys) if wanted else None
-        width = min(len(keys), tile_columns)
+        whole = len(keys) <= tile_columns
+        width = len(keys) if whole else min(tile_columns, _SLICE)
         height = max(64, _TILE_ELEMENTS // max(width, 1))
         for begin in range(0, len(queries), height):
             rows = slice(begin, begin + height)
             block, goal = queries[rows], targets[rows]
             row_grad = None if query_grad is None else query_grad[rows]
-            tile = _one_tile if len(keys) <= tile_columns else _many_tiles
+            tile = _one_tile if whole else _many_tiles
             total += tile(block, keys, goal, row_grad, key_grad, width)
         if query_grad is not None and key_grad is not None:
             ctx.save_for_backward(query_grad, key_grad)
@@ -116,13 +120,16 @@ def _one_tile(
 ) -> Tensor:
     logits = block @ keys.T  # [R, P]
     at_goal = logits.gather(1, goal[:, None])
+    if query_grad is None or key_grad is None:
+        return (logits.logsumexp(dim=1, keepdim=True) - at_goal).sum()
     top = logits.amax(dim=1, keepdim=True)
-    weights = logits.sub_(top).exp_()
-    mass = weights.sum(dim=1, keepdim=True)
-    if query_grad is not None and key_grad is not None:
-        _add_gradients(block, keys, weights, mass, query_grad.zero_(), key_grad)
-        _add_goal(block, keys, goal, query_grad, key_grad)
-    return (top + mass.log() - at_goal).sum()
+    # One pass over each row while it is in the cache, where subtracting, exponents and sums of
+    # the whole tile would be a pass over memory each.
+    chances = torch.softmax(logits, dim=1, out=logits)
+    highest = chances.amax(dim=1, keepdim=True)  # exp(top - lse)
+    _add_gradients(block, keys, chances, query_grad.zero_(), key_grad)
+    _add_goal(block, keys, goal, query_grad, key_grad)
+    return (top - highest.log() - at_goal).sum()
 
 
 def _many_tiles(
@@ -140,23 +147,24 @@ def _many_tiles(
         higher = torch.maximum(top, logits.amax(dim=1, keepdim=True))
         mass = mass * (top - higher).exp() + logits.sub_(higher).exp_().sum(dim=1, keepdim=True)
         top = higher
+    whole = top + mass.log()
     if query_grad is not None and key_grad is not None:
         query_grad.zero_()
         for begin in range(0, len(keys), width):
             part = slice(begin, begin + width)
-            weights = (block @ keys[part].T).sub_(top).exp_()
-            _add_gradients(block, keys[part], weights, mass, query_grad, key_grad[part])
+            chances = (block @ keys[part].T).sub_(whole).exp_()
+            _add_gradients(block, keys[part], chances, query_grad, key_grad[part])
         _add_goal(block, keys, goal, query_grad, key_grad)
     at_goal = (block * keys[goal]).sum(dim=1, keepdim=True)
-    return (top + mass.log() - at_goal).sum()
+    return (whole - at_goal).sum()
 
 
 def _add_gradients(
-    block: Tensor, keys: Tensor, weights: Tensor, mass: Tensor, query_grad: Tensor, key_grad: Tensor
+    block: Tensor, keys: Tensor, chances: Tensor, query_grad: Tensor, key_grad: Tensor
 ) -> None:
-    """Adds softmax . keys and softmax^T . block; the softmax itself is never written out."""
-    query_grad.add_((weights @ keys).div_(mass))
-    key_grad.addmm_(weights.T, block / mass)
+    """Adds softmax . keys and softmax^T . block."""
+    query_grad.addmm_(chances, keys)
+    key_grad.addmm_(chances.T, block)
 
 
 def _add_goal(

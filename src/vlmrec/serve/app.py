@@ -10,11 +10,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from vlmrec.core.errors import ArtifactError, VlmrecError
 from vlmrec.serve.batching import OverloadedError
-from vlmrec.serve.guard import Guard
+from vlmrec.serve.guard import DOCS_SCRIPTS, Guard
 from vlmrec.serve.keys import Keys
 from vlmrec.serve.routes_browsing import browsing_router
 from vlmrec.serve.routes_events import events_router
@@ -59,13 +60,15 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
         yield
         await asyncio.to_thread(service.close)
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="vlmrec",
         version=version("vlmrec"),
         description="Next-item recommendations from pictures, words and clicks.",
         lifespan=life,
         responses=_REFUSALS,
         redirect_slashes=False,  # the host of a redirect would be what the request says
+        redoc_url=None,
+        static_url=DOCS_SCRIPTS,
     )
     for router in (
         lists_router(service),
@@ -76,10 +79,26 @@ def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     ):
         app.include_router(router)
     add_page(app)
+    if keys:
+        _describe_keys(app)
     _answer_when_unable(app)
     _answer_errors(app)
     app.add_middleware(Guard, service=service, keys=keys or Keys({}))
     return app
+
+
+def _describe_keys(app: FastAPI) -> None:
+    """Makes the document say that keys are needed, so that /docs asks for one."""
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = plain()
+        schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+        schemes["key"] = {"type": "http", "scheme": "bearer"}
+        document["security"] = [{"key": []}]
+        return document
+
+    app.openapi = described
 
 
 def _answer_when_unable(app: FastAPI) -> None:

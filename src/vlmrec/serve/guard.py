@@ -18,9 +18,11 @@ from vlmrec.serve.rate import RateLimit
 from vlmrec.serve.service import Service
 
 _log = logging.getLogger("vlmrec.serve.requests")
-_OPEN = frozenset({"/health", "/ready", "/"})
-"""Paths that need no key: whoever watches the process asks these, and the page asks for one."""
-_PAGE = "/page/"
+DOCS_SCRIPTS = "/docs-scripts"
+_OPEN = frozenset({"/health", "/ready", "/", "/docs", "/openapi.json"})
+"""Paths that need no key: whoever watches the process asks these, the pages ask for one, and the
+document says the same of every service."""
+_OPEN_FILES = ("/page/", f"{DOCS_SCRIPTS}/")
 _ASKS_ABOUT_PEOPLE = ("/events", "/users", "/reach", "/try")
 _FIELDS = 1 << 20
 """Room for the fields beside a picture."""
@@ -33,12 +35,11 @@ _HEADERS = (
     (b"cache-control", b"no-store"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-_PAGE_POLICY = (
-    b"content-security-policy",
-    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    b"img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+_POLICY = (
+    "default-src 'none'; script-src 'self'{0}; style-src 'self'{0}; connect-src 'self'; "
+    "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The page takes everything from this service and nothing from anywhere else."""
+"""Pages take everything from this service and nothing from anywhere else."""
 
 
 class _UnfinishedError(Exception):
@@ -73,8 +74,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 extra = [*_HEADERS, (b"x-request-id", number.encode())]
-                if scope["path"] == "/" or scope["path"].startswith(_PAGE):
-                    extra.append(_PAGE_POLICY)
+                extra += _policy_for(scope["path"])
                 message["headers"] = [*message.get("headers", []), *extra]
             await send(message)
 
@@ -99,7 +99,7 @@ class Guard:
         wait = self._rate.wait(who)  # whoever guesses keys is slowed down as well
         if wait:
             return 429, f"Too many requests: try again in {wait:.0f} s."
-        if scope["path"] not in _OPEN and not scope["path"].startswith(_PAGE):
+        if scope["path"] not in _OPEN and not scope["path"].startswith(_OPEN_FILES):
             if caller is None:
                 return 401, "A key is needed: send it as 'Authorization: Bearer KEY'."
             role = role_for(scope["method"], scope["path"])
@@ -189,6 +189,16 @@ def role_for(method: str, path: str) -> Role:
     ):
         return "write"
     return "read"
+
+
+def _policy_for(path: str) -> list[tuple[bytes, bytes]]:
+    if path == "/docs":  # FastAPI writes its script and its styles into the page
+        policy = _POLICY.format(" 'unsafe-inline'")
+    elif path == "/" or path.startswith(_OPEN_FILES):
+        policy = _POLICY.format("")
+    else:
+        return []
+    return [(b"content-security-policy", policy.encode())]
 
 
 def _key_in(headers: Headers) -> str | None:
