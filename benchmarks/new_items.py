@@ -49,9 +49,15 @@ LEARNERS: dict[str, dict[str, Any]] = {
         "objective": SampledSoftmax(n_negatives=512, popularity=0.5, corrected=False)
     },
     "words alone": {"image": None},
+    "words alone, log Q": {
+        "image": None,
+        "objective": SampledSoftmax(n_negatives=512, popularity=0.5),
+    },
 }
 """What each does otherwise than the recipe."""
-EXPOSURES = (0.05, 0.1, 0.15, *(step / 40 for step in range(8, 16)), 0.4, 0.5, 1.0)
+EXPOSURES = (0.05, 0.1, 0.15, *(step / 40 for step in range(8, 21)), 1.0)
+NEVER = -1e4
+"""An offset that puts new items behind all others."""
 QUOTAS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 PLACES = {"": NewItems(neighbours=0), "neighbours": NewItems()}
 """How the vectors of new items are made."""
@@ -110,6 +116,11 @@ def curves(run: Run, split: Split, pool: NDArray[np.int64] | None) -> dict[str, 
             {"help": step, "cold": c, "warm": w}
             for step, c, w in zip(steps, cold, warm, strict=True)
         ]
+        if not place:
+            unseen = ranks_with_help(
+                ranker, split.test_warm, new, offsets=(NEVER,), candidates=pool
+            )
+            found["never shown"] = [{"help": 0.0, "cold": 0.0, "warm": _ndcg(unseen)[0]}]
         name = f"{place} + " if place else ""
         found[f"{name}offset"] = every[: len(offsets)]
         found[f"{name}quota"] = [every[0], *every[len(offsets) :]]
@@ -179,7 +190,9 @@ def rows_of(
     learner: str, rehearsed: list[dict[str, Any]], tested: list[dict[str, Any]]
 ) -> list[Any]:
     """Returns the table's rows of one model: means over seeds."""
-    plain = float(np.mean([one["offset"][0]["warm"] for one in tested]))
+    plain, unseen = (
+        float(np.mean([one[way][0]["warm"] for one in tested])) for way in ("offset", "never shown")
+    )
 
     def row(way: str, amount: float) -> dict[str, Any]:
         at = [step for one in tested for step in one[way] if step["help"] == amount]
@@ -192,6 +205,7 @@ def rows_of(
             "cold": float(np.mean([step["cold"] for step in at])),
             "warm": warm,
             "warm lost, %": 100 * (1 - warm / plain),
+            "to showing none, %": 100 * (1 - warm / unseen),
             "cold by seed": [round(step["cold"], 4) for step in at],
         }
 
@@ -219,6 +233,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             rows += rows_of(learner, rehearsed, tested)
             steps[learner] = {"rehearsal": rehearsed, "test": tested}
     columns = ["model", "seeds", "new items", "help", "cold", "warm", "warm lost, %"]
+    columns.append("to showing none, %")
     print(format_table(rows, columns), flush=True)
     return {
         "metric": f"{METRIC} among all items",

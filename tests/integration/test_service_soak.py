@@ -1,4 +1,4 @@
-"""A served process under load for a minute: no error, no growth; runs that go are let go."""
+"""A served process under load for two minutes: no error, no growth; runs that go are let go."""
 
 import gc
 import shutil
@@ -12,11 +12,11 @@ from tests.served_shop import N, ask, put
 
 from vlmrec.index.search import Limits
 
-SECONDS, RATE = 75.0, 50.0
+SECONDS, RATE = 120.0, 50.0
 
 
 @pytest.mark.slow
-def test_a_minute_of_everything_without_an_error_and_flat_memory(shop, tmp_path):
+def test_two_minutes_of_everything_without_an_error_and_flat_memory(shop, tmp_path):
     """What `python -m benchmarks.serve --soak 3600` does for an hour, on a shop of 30 items."""
     runs = tmp_path / "runs"
     for name in ("one", "two"):
@@ -27,7 +27,7 @@ def test_a_minute_of_everything_without_an_error_and_flat_memory(shop, tmp_path)
     assert not found["failed"]
     assert found["errors"] == 0, found["statuses"]
     assert found["requests"] == int(RATE * SECONDS)
-    assert found["changes"] > 60
+    assert found["changes"] > 100
     assert found["memory"]["flat"], found["memory"]
     assert found["held"]
 
