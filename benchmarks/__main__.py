@@ -1,7 +1,7 @@
 """Runs every benchmark of speed, one after the other: ``python -m benchmarks [--quick]``.
 
 Studies of accuracy take an hour and are run by name: `vlm2rec_world`, `vlm2rec_real`,
-`vlm2rec_vectors`, `new_items`.
+`vlm2rec_vectors`, `new_items`, `two_catalogues`.
 """
 
 import argparse
