@@ -202,6 +202,16 @@ def test_nothing_finished_is_a_table_of_dashes(tmp_path):
     assert table.compare().rows[3].differences is None  # the baseline is not finished
 
 
+def test_models_without_vectors_stay_where_they_are_when_new_items_are_lifted(tmp_path):
+    cold = "scenarios: [cold-item-among-all, cold-item-lifted, known-item, known-item-lifted]\n"
+    text = RECIPE.replace("filtered_metrics: [NDCG@10]\nsampled_metrics: [NDCG@10]\n", cold)
+    table = Table(tmp_path, text)
+    table.train("item-kNN")
+    found = [one.rows[1].found.by_seed["NDCG@10"] for one in table.compare_all()]
+    assert found[0] == found[1]
+    assert found[2] == found[3] != found[0]
+
+
 def test_a_run_that_fails_says_which(tmp_path):
     text = RECIPE.replace('vectors: "@ids"', "vectors: nowhere.npy")
     with pytest.raises(ArtifactError, match=r"Started, seed 0: .*nowhere\.npy"):

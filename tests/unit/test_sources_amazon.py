@@ -238,6 +238,33 @@ def test_what_is_wrong_is_said(tmp_path, name, lines, message):
         read_amazon([path])
 
 
+def test_odd_metadata_costs_no_item(tmp_path):
+    log = tmp_path / "r.json"
+    rows = [{"reviewerID": "A", "asin": f"B{k}", "unixReviewTime": T} for k in range(5)]
+    log.write_text("\n".join(map(json.dumps, rows)))
+    hub = {"hi_res": ["u"], "large": [], "thumb": None}
+    meta = [
+        {"title": "Mug \ud83d", "asin": "B0", "images": hub, "price": 10**400},
+        {"asin": "V7", "parent_asin": "B1", "title": "of a variant", "price": float("nan")},
+        {"bought": [{"asin": "V8"}], "title": "sold with another", "asin": "B2"},
+        {"asin": "B3", "title": "deep", "related": 5},
+    ]
+    deep = '{"asin": "B4", "x": ' + "[" * 100_000
+    lines = [*map(json.dumps, meta), deep]
+    (tmp_path / "meta.json").write_text("\ufeff" + "\n".join(lines))
+    raw = read_amazon([log, tmp_path / "meta.json"], drop_invalid=True)
+    titles = ["Mug \ufffd", "of a variant", "sold with another", "deep", None]
+    assert raw.items["title"].to_list() == titles
+    assert raw.items["image_url"][0] == "u"
+    assert raw.items["price"].null_count() == 5
+    assert "dropped 'meta.json': 1 line that cannot be read: '5'." in said(raw)
+
+
+def test_a_key_that_cannot_be_one():
+    with pytest.raises(ValueError, match="a key that cannot be one"):
+        LiteralParser().parse("{'asin': 'B', ['a']: 1}")
+
+
 def test_metadata_is_never_run_as_code(tmp_path):
     meta = tmp_path / "meta.json"
     meta.write_text("{'asin': 'B2'}\n{'asin': 'B1', 'title': __import__('os').getcwd()}\n")

@@ -1,8 +1,10 @@
 """Input that cannot be used: each case has one message that says where and what to do."""
 
 import re
+from datetime import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from vlmrec.core.errors import DataError
@@ -37,6 +39,16 @@ CASES = {
     ),
     "too many fields": ("log.csv", HEAD + ROW + "u,i,1,2\n", r"Line 3 .* has 4 fields where 3"),
     "ragged with quotes": ("log.csv", HEAD + f'"u1","a\nb",{T}\nu,i\n', r"Line 4 .* has 2 fields"),
+    "a quote that is not closed": (
+        "log.csv",
+        f'user,item,ts,note\nu1,i1,{T},x\nu1,i2,{T},"12 inch\nu2,i1,{T},y\n',
+        r"The record that begins on line 3 of '.*log\.csv' cannot be read: .*mend the quotes",
+    ),
+    "a quote that a later field closes": (
+        "log.csv",
+        f'user,item,ts,note\nu1,i1,{T},"a,b"\nu1,i2,{T},"12 inch\nu2,i1,{T},"good, yes"\n',
+        r"The record that begins on line 3 of '.*log\.csv' cannot be read: ',' expected",
+    ),
     "mixed separators": (
         "log.csv",
         HEAD + ROW + f"u1;i1;{T}\n",
@@ -119,6 +131,37 @@ def test_a_named_encoding_is_taken_at_its_word(tmp_path):
     refused(path, r"--encoding utf-9: there is no such encoding", encoding="utf-9")
     raw = read_files(FileSource(paths=(path,), encoding="latin-1"))
     assert raw.interactions["user_id"].to_list() == ["caf\u00e9"]
+
+
+@pytest.mark.parametrize("name", ["base64", "rot13", "no-such"])
+def test_what_is_no_encoding_of_text(tmp_path, name):
+    (tmp_path / "log.csv").write_text(HEAD + ROW)
+    refused(tmp_path / "log.csv", f"--encoding {name}: there is no such", encoding=name)
+
+
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_a_byte_order_mark_alone_is_an_empty_file(tmp_path, mark):
+    (tmp_path / "log.csv").write_bytes(mark)
+    refused(tmp_path / "log.csv", r"log\.csv' is empty")
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("user_id", [["a"], ["b"]], r"'user_id' of '.*' holds List\(String\), no user_id.*text or"),
+        ("item_id", [{"a": 1}, {"a": 2}], r"holds Struct.*, no item_id"),
+        ("timestamp", [time(1), time(2)], r"holds Time, no timestamp\. Expected are numbers or da"),
+        ("rating", [True, False], r"holds Boolean, no rating\. Expected are numbers\."),
+        ("rating", [1.0, float("inf")], r"1 row .* has a rating that is not a number"),
+        ("event", [b"\xff", b"a"], r"holds Binary, no event"),
+        ("user_id", [1.0, 1e20], r"1 row .* has no user_id.*up to 2\^53; store ids as text"),
+        ("item_id", [1.0, float("nan")], r"1 row .* has no item_id"),
+    ],
+)
+def test_columns_of_another_type(tmp_path, column, values, message):
+    columns = {"user_id": ["u", "v"], "item_id": ["i", "j"], "timestamp": [T, T]}
+    pl.DataFrame({**columns, column: values}).write_parquet(tmp_path / "log.parquet")
+    refused(tmp_path / "log.parquet", f"(?s){message}")
 
 
 def test_a_binary_file_is_no_text(tmp_path):

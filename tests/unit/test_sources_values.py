@@ -56,6 +56,18 @@ def test_two_units_in_one_column_are_marked():
     assert times.foreign.to_list() == [False, False, True, False]
 
 
+def test_dates_written_as_one_number():
+    for values in ([20200416, 20200417], ["20200416", "20200417"]):
+        times = read_times(pl.Series(values))
+        assert (times.unit, times.seconds[0]) == ("dates", 1_586_995_200)
+    times = read_times(pl.Series([20200416153154, None]))
+    assert (times.unit, times.seconds.to_list()) == ("dates", [SECOND, None])
+    mostly = read_times(pl.Series([*range(20200401, 20200431), 20201331]))
+    assert (mostly.unit, mostly.unreadable.sum()) == ("dates", 1)
+    assert read_times(pl.Series([20200416, 20203333])).unit == "seconds"
+    assert read_times(pl.Series([SECOND * 1000])).unit == "milliseconds"
+
+
 def test_small_numbers_are_an_order():
     assert read_times(pl.Series([1, 2, 3])).seconds.to_list() == [1, 2, 3]
     assert not looks_like_time("3")
@@ -67,6 +79,8 @@ def test_ids_keep_zeros_and_lose_only_a_float_tail():
     assert string_ids(pl.Series([7.0, None, 12.0])).to_list() == ["7", None, "12"]
     assert string_ids(pl.Series(["7.0", "12.0"])).to_list() == ["7", "12"]
     assert string_ids(pl.Series(["7.0", "12.5"])).to_list() == ["7.0", "12.5"]
+    assert string_ids(pl.Series([7.0, float("nan"), 1e20])).to_list() == ["7", None, None]
+    assert string_ids(pl.Series([7.5, float("inf")])).to_list() == ["7.5", None]
     assert string_ids(pl.Series(["v1.0", "v2.0"])).to_list() == ["v1.0", "v2.0"]
 
 

@@ -86,15 +86,13 @@ def _print_metrics(console: Console, info: Mapping[str, Any], metrics: Mapping[s
     rows = {info["model"]: (info["loss"], test), **anchors}
     if "test_among_all" in metrics:
         rows[f"{info['model']}, among all items"] = (info["loss"], metrics["test_among_all"])
-    if "lifted" in metrics:
-        rows["  lifted as add-items does"] = (info["loss"], metrics["lifted"]["test_among_all"])
+    lifted = metrics.get("lifted", {"offset": None})
+    if lifted["offset"] is not None:
+        rows["  lifted as add-items does"] = (info["loss"], lifted["test_among_all"])
     if "warm_among_all" in metrics:
         rows["  known targets"] = (info["loss"], metrics["warm_among_all"])
-    if "lifted" in metrics:
-        rows["  known targets, new items lifted"] = (
-            info["loss"],
-            metrics["lifted"]["warm_among_all"],
-        )
+    if lifted["offset"] is not None:
+        rows["  known targets, new items lifted"] = (info["loss"], lifted["warm_among_all"])
     for name, (loss, one) in rows.items():
         cells = [_cell(one["metrics"].get(metric)) for metric in _SHOWN]
         table.add_row(escape(name), loss, *cells)

@@ -33,12 +33,13 @@ class LiftedEvaluation:
     """What `add_items` would make of the items that training never saw.
 
     Attributes:
-        offset: Added to their scores.
+        offset: Added to their scores; None where the model's items are no vectors, so that
+            nothing can be lifted and new items stay where they are.
         test_among_all: The test cases among the whole catalogue.
         warm_among_all: The cases about items that training saw.
     """
 
-    offset: float
+    offset: float | None
     test_among_all: Evaluation
     warm_among_all: Evaluation
 
@@ -62,7 +63,7 @@ class SplitEvaluation:
         anchors: Popularity and item-kNN on the same cases, the bar that any model has to clear.
         warm_among_all: The cases about items that training saw, among the whole catalogue; only
             for splits that have both kinds.
-        lifted: Both kinds with new items lifted, for models whose items are vectors.
+        lifted: Both kinds with new items lifted.
     """
 
     test: Evaluation
@@ -173,14 +174,21 @@ def evaluate_split(
     bars = _anchors(split) if anchors else {}
     found = SplitEvaluation(
         test=measured(ranker, split.test, pool),
-        test_among_all=None if pool is None else measured(ranker, split.test),
+        test_among_all=None,
         anchors={name: measured(one, split.test, pool) for name, one in bars.items()},
     )
-    if pool is None or split.test_warm is None or not len(split.test_warm):
+    if pool is None:
         return found
-    found = replace(found, warm_among_all=measured(ranker, split.test_warm))
-    if model is None or not isinstance(ranker, VectorRanker):
+    among_all = measured(ranker, split.test)
+    found = replace(found, test_among_all=among_all)
+    if split.test_warm is None or not len(split.test_warm):
         return found
+    warm = measured(ranker, split.test_warm)
+    found = replace(found, warm_among_all=warm)
+    if model is None:
+        return found
+    if not isinstance(ranker, VectorRanker):
+        return replace(found, lifted=LiftedEvaluation(None, among_all, warm))
     new, options = np.isin(np.arange(ranker.n_items + 1), pool), new_items or NewItems()
     vectors = with_new_vectors(options, model, ranker.item_vectors, counts, new)
     placed = model.ranker(vectors)

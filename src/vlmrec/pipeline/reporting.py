@@ -49,11 +49,12 @@ def report_run(
     metric = f"valid {run.info['options']['valid_metric']}"
     names = {run.info["model"]: measured.test, **measured.anchors}
     rows = [MetricRow(name, shown(one.metrics)) for name, one in names.items()]
+    lifted = measured.lifted if measured.lifted and measured.lifted.offset is not None else None
     beside = {
         "among all items": measured.test_among_all,
-        "among all items, new ones lifted": measured.lifted and measured.lifted.test_among_all,
+        "among all items, new ones lifted": lifted and lifted.test_among_all,
         "known targets": measured.warm_among_all,
-        "known targets, new items lifted": measured.lifted and measured.lifted.warm_among_all,
+        "known targets, new items lifted": lifted and lifted.warm_among_all,
     }
     rows += [
         MetricRow(f"{run.info['model']}, {name}", shown(one.metrics))

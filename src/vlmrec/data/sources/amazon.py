@@ -125,7 +125,7 @@ def _read_log(file: _File, drop_invalid: bool) -> Log:
             f"{some(unused, most=8)}.",
         ),
     )
-    table = SourceTable(file.path, frame.lazy(), tuple(schema), unit="line", notes=notes)
+    table = SourceTable(file.path, frame.lazy(), tuple(schema), unit="review", notes=notes)
     return read_log_table(table, ColumnNames(), drop_invalid=drop_invalid)
 
 

@@ -4,9 +4,11 @@
 and other types in each: `_row` says where a column comes from.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +25,7 @@ from vlmrec.data.sources.text_fields import clean_texts, clean_word_lists
 BRAND, CATEGORIES, FEATURES, PRICE = "brand", "categories", "features", "price"
 MAIN_CATEGORY = "main_category"
 _ID = re.compile(r'(?<!\\)"(?:parent_)?asin"\s*:\s*"([^"\\]+)"')
+_OBJECT = re.compile(r'\s*\{\s*"')
 _ID_OF_LITERAL = re.compile(r"^\{'asin': '([^'\\]+)'")
 _PRICE = re.compile(r"^\$?\s*(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?$")
 _PLACEHOLDER = "no-img-sm"
@@ -88,9 +91,8 @@ def _records(
     literal = LiteralParser(unused=("related", "salesRank"))
     for number, line in numbered_lines(path):
         census.lines += 1
-        is_json = line.lstrip().startswith('{"')
-        found = (_ID if is_json else _ID_OF_LITERAL).search(line)
-        if found is not None and found[1] not in wanted:
+        is_json = _OBJECT.match(line) is not None
+        if _surely_unwanted(line, is_json, wanted):
             census.unwanted += 1
             continue
         try:
@@ -110,6 +112,16 @@ def _records(
             census.unwanted += 1
         else:
             yield item_id, record
+
+
+def _surely_unwanted(line: str, is_json: bool, wanted: frozenset[str]) -> bool:
+    """Returns whether a line names an item, and none that is wanted; parsing takes far longer."""
+    found = (_ID if is_json else _ID_OF_LITERAL).search(line)
+    if found is None or found[1] in wanted:
+        return False
+    if not is_json or 'asin"' not in line[found.end() :]:
+        return True
+    return wanted.isdisjoint(_ID.findall(line))  # a variant, or what is sold with it, came first
 
 
 def _row(item_id: str, record: Mapping[str, Any], census: _Census) -> dict[str, Any]:
@@ -140,7 +152,10 @@ def _text(value: object) -> str | None:
     """Returns what a key holds as words, or None where it says nothing."""
     if value is None or isinstance(value, list | dict):
         return None
-    return str(value).strip() or None
+    text = str(value).strip()
+    if not text.isascii():  # half of a pair of surrogates is no character
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text or None
 
 
 def _words(value: object) -> list[str]:
@@ -154,10 +169,16 @@ def _words(value: object) -> list[str]:
 
 def _price(value: object) -> float | None:
     """Returns a price, or None for ranges, words and style sheets."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    found = _PRICE.match(_text(value) or "")
-    return None if found is None else float(found[1].replace(",", "") + (found[2] or ""))
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            price = float(value)
+        elif found := _PRICE.match(_text(value) or ""):
+            price = float(found[1].replace(",", "") + (found[2] or ""))
+        else:
+            return None
+    except OverflowError:
+        return None
+    return price if math.isfinite(price) else None
 
 
 def _picture(record: Mapping[str, Any]) -> str | None:
@@ -177,10 +198,10 @@ def _picture(record: Mapping[str, Any]) -> str | None:
 def _pictures(value: object) -> list[Mapping[str, Any]]:
     """Returns a list of objects; on the hub the same is one object of lists."""
     if isinstance(value, dict):
-        columns = cast("dict[str, list[Any]]", value)
-        return [
-            dict(zip(columns, each, strict=True)) for each in zip(*columns.values(), strict=True)
-        ]
+        given = cast("dict[str, object]", value)
+        columns = {k: cast("list[Any]", one) for k, one in given.items() if isinstance(one, list)}
+        rows = zip_longest(*columns.values())  # a size that no picture has is an empty list
+        return [dict(zip(columns, each, strict=True)) for each in rows]
     if not isinstance(value, list):
         return []
     entries = cast("list[object]", value)

@@ -15,6 +15,7 @@ from vlmrec.data.notes import Note, amount
 from vlmrec.data.sources.delimited_layout import Layout, find_layout
 from vlmrec.data.sources.delimited_lines import (
     PLAIN_SEPARATOR,
+    LineCount,
     check_lines,
     replace_separator,
     rewrite,
@@ -59,7 +60,7 @@ def open_with_layout(path: Path, scratch: Path, facts: TextFacts, layout: Layout
         DataError: It has only a header, or a line does not fit (with its number).
     """
     readable, cut, counted = path, layout.separator, None
-    if facts.plain and not layout.quoting and len(cut) == 1:
+    if facts.plain and not layout.quoting and len(cut.encode()) == 1:
         counted = check_lines(path, layout)
     if counted is None or counted.blank:
         readable, cut = scratch / f"{len(list(scratch.iterdir()))}.txt", PLAIN_SEPARATOR
@@ -87,11 +88,11 @@ def open_with_layout(path: Path, scratch: Path, facts: TextFacts, layout: Layout
         unit="line" if counted.one_line_each else "record",
         has_header=layout.has_header,
         is_text=True,
-        notes=tuple(_notes(path, facts, layout, counted.blank)),
+        notes=tuple(_notes(path, facts, layout, counted)),
     )
 
 
-def _notes(path: Path, facts: TextFacts, layout: Layout, n_blank: int) -> Iterator[Note]:
+def _notes(path: Path, facts: TextFacts, layout: Layout, counted: LineCount) -> Iterator[Note]:
     encoding = facts.encoding + (f" ({facts.reason})" if facts.reason else "")
     packed = ", gzip" if facts.compressed else ""
     columns = amount(len(layout.header), "column")
@@ -102,5 +103,14 @@ def _notes(path: Path, facts: TextFacts, layout: Layout, n_blank: int) -> Iterat
         f"'{path.name}': {encoding}{packed}, {columns} separated by {layout.separator_name}, "
         f"{header}.",
     )
-    if n_blank:
-        yield Note("dropped", n_blank, f"'{path.name}': {amount(n_blank, 'blank line')}.")
+    if counted.blank:
+        yield Note(
+            "dropped", counted.blank, f"'{path.name}': {amount(counted.blank, 'blank line')}."
+        )
+    if counted.spanning:
+        yield Note(
+            "changed",
+            counted.spanning,
+            f"'{path.name}': {amount(counted.spanning, 'record')} on several lines, from line "
+            f"{counted.first_spanning:,} on: line ends inside quotes read as blanks.",
+        )

@@ -55,7 +55,9 @@ def find_layout(
         DataError: No separator cuts it into columns, or two columns share a name.
     """
     lines = _sample(path, facts)
-    cut = separator or _guess_separator(lines, path, facts.quoted, known_names)
+    cut = (separator or "").replace("\\t", "\t") or _guess_separator(
+        lines, path, facts.quoted, known_names
+    )
     quoting = facts.quoted and len(cut) == 1
     rows = split_lines(lines, cut, quoting)
     if quoting and _ragged(rows) and not _ragged(split_lines(lines, cut, quoting=False)):

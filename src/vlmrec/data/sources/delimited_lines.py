@@ -28,11 +28,15 @@ class LineCount:
         records: Lines with fields, the header among them.
         blank: Lines with nothing.
         one_line_each: Whether record k stands on line k.
+        spanning: Records that stand on several lines, since quotes enclose line ends.
+        first_spanning: Line on which the first of those begins.
     """
 
     records: int
     blank: int
     one_line_each: bool
+    spanning: int = 0
+    first_spanning: int = 0
 
 
 def check_lines(path: Path, layout: Layout) -> LineCount:
@@ -108,6 +112,7 @@ def rewrite(path: Path, facts: TextFacts, layout: Layout, target: Path) -> LineC
         DataError: A line has more or fewer fields than the first one, or a quote is not closed.
     """
     records, blank, last = 0, 0, 0
+    spanning: list[int] = []
     with (
         open_text(path, facts.encoding) as file,
         target.open("w", encoding="utf-8", newline="\n") as out,
@@ -120,9 +125,12 @@ def rewrite(path: Path, facts: TextFacts, layout: Layout, target: Path) -> LineC
             if len(fields) != len(layout.header):
                 line = layout.separator.join(fields)
                 raise misfit(path, number, line, len(fields), layout)
+            if any("\n" in field for field in fields):
+                spanning.append(number)
             out.write(PLAIN_SEPARATOR.join(map(_flat, fields)) + "\n")
             records += 1
-    return LineCount(records, blank, one_line_each=last == records)
+    first = spanning[0] if spanning else 0
+    return LineCount(records, blank, last == records, len(spanning), first)
 
 
 def misfit(path: Path, number: int, line: str, n_fields: int, layout: Layout) -> DataError:
@@ -153,7 +161,8 @@ def _records(file: io.TextIOWrapper, path: Path, layout: Layout) -> Iterator[tup
             bare = line.rstrip("\r\n").removeprefix("\ufeff")
             yield number, bare.split(layout.separator) if bare else []
         return
-    reader = csv.reader(file, delimiter=layout.separator)
+    # Strict: else the end of the file would close a quote, and rows would vanish inside a field.
+    reader = csv.reader(file, delimiter=layout.separator, strict=True)
     start = 1
     try:
         for fields in reader:
@@ -161,8 +170,9 @@ def _records(file: io.TextIOWrapper, path: Path, layout: Layout) -> Iterator[tup
             start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"Line {start:,} of '{path}' cannot be read: {error}.",
-            "A quoted field may not be closed; mend the quotes.",
+            f"The record that begins on line {start:,} of '{path}' cannot be read: {error}.",
+            "A quote is not closed, or stands inside a quoted field without being doubled; mend "
+            "the quotes.",
         ) from None
 
 

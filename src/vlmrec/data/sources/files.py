@@ -8,7 +8,7 @@ import polars as pl
 
 from vlmrec.core.columns import DESCRIPTION, IMAGE, ITEM_ID, TIMESTAMP, TITLE, USER_ID
 from vlmrec.core.errors import DataError
-from vlmrec.data.notes import Note, amount
+from vlmrec.data.notes import Note, amount, some
 from vlmrec.data.sources.columns_guess import ColumnNames, check_given_names, find_column
 from vlmrec.data.sources.item_columns import find_item_id, read_item_table
 from vlmrec.data.sources.joining import join_items
@@ -124,7 +124,8 @@ def _stack_logs(
             )
     frame = pl.concat([log.frame.select(first.columns) for log in logs])
     if not frame.height:
-        raise DataError("No interaction is left: every row was invalid.", "Mend the file.")
+        names = some([table.path.name for table in tables])
+        raise DataError(f"No interaction is left of {names}: every row was invalid.", "Mend it.")
     return frame, tuple(note for log in logs for note in log.notes)
 
 

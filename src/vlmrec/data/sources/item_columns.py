@@ -88,6 +88,8 @@ def _find_parts(table: SourceTable, names: ColumnNames) -> dict[str, str]:
 
 def _tidy(column: pl.Series, part: str, table: SourceTable, notes: list[Note]) -> pl.Series | None:
     """Returns a column as the catalogue keeps it, or None (and a note) where it cannot."""
+    if column.dtype == pl.Duration:
+        column = column.dt.total_seconds(fractional=True)
     kind = column.dtype
     if part == IMAGE:
         return column
@@ -103,12 +105,24 @@ def _tidy(column: pl.Series, part: str, table: SourceTable, notes: list[Note]) -
             notes.append(Note("dropped", 1, sentence))
         return None
     if kind.is_numeric() and part not in (TITLE, DESCRIPTION):
-        return column
+        return _finite(column, table, notes)
     text, n_changed = clean_texts(column.cast(pl.String))
     _say_html(part, n_changed, table, notes)
     if not table.is_text or part in (TITLE, DESCRIPTION):
         return text
-    return _list_if_many(_number_if_all(text), part, table, notes)
+    return _list_if_many(_finite(_number_if_all(text), table, notes), part, table, notes)
+
+
+def _finite(column: pl.Series, table: SourceTable, notes: list[Note]) -> pl.Series:
+    """Returns numbers with null for those that are infinite or none; text as it is."""
+    if not column.dtype.is_float():
+        return column
+    odd = (~column.is_finite()).fill_null(value=False)
+    if odd.any():
+        count = int(odd.sum())
+        sentence = f"'{table.path.name}': {amount(count, 'value')} of '{column.name}' "
+        notes.append(Note("dropped", count, sentence + "that are no finite number."))
+    return column.set(odd, None)
 
 
 def _plain(kind: pl.DataType) -> str:

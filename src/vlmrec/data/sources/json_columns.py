@@ -50,7 +50,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
             if not line.strip():
                 continue
             try:
-                yield number, line.decode()
+                yield number, line.decode().removeprefix("\ufeff")
             except UnicodeDecodeError:
                 raise DataError(
                     f"Line {number:,} of '{path}' is not UTF-8.", "Mend or delete that line."

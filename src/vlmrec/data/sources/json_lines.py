@@ -65,7 +65,7 @@ def _open_list(path: Path, facts: TextFacts) -> SourceTable:
             f"'{path}' is broken JSON at line {error.lineno:,}: {error.msg}.",
             "Mend that line; one JSON object a line is the safer format.",
         ) from None
-    except (pl.exceptions.PolarsError, TypeError, ValueError):
+    except (pl.exceptions.PolarsError, TypeError, ValueError, RecursionError):
         raise DataError(
             f"'{path}' holds a JSON list, but not of objects with the same kinds of values.",
             "Write one JSON object a line.",

@@ -17,6 +17,8 @@ def parse_object(line: str | bytes) -> dict[str, Any]:
         raise ValueError(f"broken JSON ({error.msg} at character {error.pos + 1})") from None
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError(f"a JSON {type(value).__name__}, not an object")
     return cast("dict[str, Any]", value)

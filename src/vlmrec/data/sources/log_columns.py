@@ -14,7 +14,10 @@ from vlmrec.data.sources.source_table import SourceTable
 from vlmrec.data.sources.timestamps import looks_like_time, read_times
 
 _INT_LIKE = r"^-?\d+\.0+$"
+_EXACT = 2**53
+"""Beyond it a float stands for several whole numbers."""
 _PARTS = (USER_ID, ITEM_ID, TIMESTAMP, RATING, EVENT)
+_EXPECTED = {TIMESTAMP: "numbers or dates", RATING: "numbers"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +47,23 @@ def read_log_table(table: SourceTable, names: ColumnNames, *, drop_invalid: bool
     """
     parts = _find_parts(table, names)
     raw = table.read(*(pl.col(source).alias(part) for part, source in parts.items()))
+    for part, source in parts.items():
+        _require_kind(raw[part], source, table)
     notes: list[Note] = []
     columns = [_ids(raw[part], table, notes) for part in (USER_ID, ITEM_ID)]
     times = read_times(raw[TIMESTAMP])
     columns.append(times.seconds.alias(TIMESTAMP))
     problems = [
-        *((ids.is_null(), f"no {ids.name}", "") for ids in columns[:2]),
+        *((ids.is_null(), f"no {ids.name}", _hint(raw[ids.name])) for ids in columns[:2]),
         (times.unreadable, "no readable time", "Numbers since 1970 or dates like 2024-02-28."),
         (times.negative, "a negative time (before 1970)", ""),
         (times.foreign, f"a time in another unit than {times.unit}", "Use one unit throughout."),
     ]
     if RATING in parts:
-        ratings = raw[RATING].cast(pl.Float32, strict=False)
-        lost = ratings.is_null() & _filled(raw[RATING])
+        given = raw[RATING] if raw[RATING].dtype.is_numeric() else raw[RATING].cast(pl.String)
+        ratings = given.cast(pl.Float32, strict=False).fill_nan(None)  # NaN: none was given
+        ratings = ratings.set(ratings.is_infinite().fill_null(value=False), None)
+        lost = ratings.is_null() & _filled(given)
         problems.append((lost, "a rating that is not a number", ""))
         columns.append(ratings)
     if EVENT in parts:
@@ -72,10 +79,14 @@ def string_ids(ids: pl.Series) -> pl.Series:
     """Returns ids as strings as they stand, "" as null.
 
     Zeros in front stay. Whole numbers that a program has turned into floats ("12.0"), in all
-    rows of the column, become whole numbers again.
+    rows of the column, become whole numbers again. Floats that are infinite, no number, or so
+    large that neighbours share them, are null.
     """
-    if ids.dtype.is_float() and bool((ids.is_null() | (ids == ids.floor())).all()):
-        ids = ids.cast(pl.Int64)
+    if ids.dtype.is_float():
+        inexact = ~(ids.abs() <= _EXACT).fill_null(value=True)
+        ids = ids.set(inexact | ids.is_nan().fill_null(value=False), None)
+        if bool((ids.is_null() | (ids == ids.floor())).all()):
+            ids = ids.cast(pl.Int64)
     text = ids.cast(pl.String).str.strip_chars()
     head = text.head(1000).drop_nulls()
     if head.str.contains(_INT_LIKE).all() and text.drop_nulls().str.contains(_INT_LIKE).all():
@@ -144,8 +155,33 @@ def _ids(raw: pl.Series, table: SourceTable, notes: list[Note]) -> pl.Series:
 
 def _filled(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String:
-        return (column.str.strip_chars() != "").fill_null(value=False)
+        words = column.str.strip_chars()
+        return ((words != "") & (words.str.to_lowercase() != "nan")).fill_null(value=False)
+    if column.dtype.is_float():
+        return column.is_not_nan().fill_null(value=False)
     return column.is_not_null()
+
+
+def _hint(ids: pl.Series) -> str:
+    return (
+        "Floats hold whole numbers up to 2^53; store ids as text." if ids.dtype.is_float() else ""
+    )
+
+
+def _require_kind(column: pl.Series, source: str, table: SourceTable) -> None:
+    """Raises DataError where a typed file holds something else than this part may be."""
+    kind, part = column.dtype, column.name
+    is_text = any(kind == one for one in (pl.String, pl.Categorical, pl.Enum, pl.Null))
+    fits = is_text or kind.is_numeric()
+    if part == TIMESTAMP:
+        fits = fits or kind == pl.Date or kind == pl.Datetime
+    elif part == EVENT:
+        fits = fits or kind == pl.Boolean
+    if not fits:
+        raise DataError(
+            f"Column '{source}' of '{table.path}' holds {kind}, no {part}.",
+            f"Expected are {_EXPECTED.get(part, 'text or numbers')}.",
+        )
 
 
 def _judge(

@@ -129,9 +129,16 @@ def _inside(name: str, root: Path) -> str | None:
     top = os.path.abspath(root)
     for candidate in (name, *_without_first_folder(name, root)):
         path = Path(os.path.normpath(os.path.join(top, candidate)))  # links may lead elsewhere
-        if path.is_relative_to(top) and path.is_file():
+        if path.is_relative_to(top) and _is_file(path):
             return path.relative_to(top).as_posix()
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # no file has such a name; a picture itself in place of its path is too long
+        return False
 
 
 def _without_first_folder(name: str, root: Path) -> Iterator[str]:

@@ -33,6 +33,8 @@ class LiteralParser:
             found: object = ast.literal_eval(line)
         except SyntaxError as error:
             raise ValueError(f"{error.msg} at character {error.offset}") from None
+        except TypeError:
+            raise ValueError("a key that cannot be one") from None
         except (RecursionError, MemoryError):
             raise ValueError("nested too deeply") from None
         if not isinstance(found, dict):

@@ -1,5 +1,6 @@
 """Opens a file of any format that is read, by its suffix, or says which formats there are."""
 
+import codecs
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,18 +44,13 @@ class Reader:
         suffix = _suffix(path)
         if suffix in PARQUET:
             return _open_parquet(path)
-        try:
-            if suffix in JSON_LINES:
-                return open_json_lines(path, self.scratch, self.encoding)
-            if suffix in DELIMITED:
-                return open_delimited(
-                    path, self.scratch, self.known_names, self.encoding, self.separator
-                )
-        except LookupError:
-            raise DataError(
-                f"--encoding {self.encoding}: there is no such encoding.",
-                "Well-known ones: utf-8, latin-1, cp1252, utf-16.",
-            ) from None
+        _require_encoding(self.encoding)
+        if suffix in JSON_LINES:
+            return open_json_lines(path, self.scratch, self.encoding)
+        if suffix in DELIMITED:
+            return open_delimited(
+                path, self.scratch, self.known_names, self.encoding, self.separator
+            )
         raise DataError(
             f"'{path}' has the unknown suffix '{suffix}'.",
             f"Read are {', '.join((*DELIMITED, *JSON_LINES))} (also with .gz) and "
@@ -79,6 +75,19 @@ def check_is_file(path: Path) -> None:
         raise DataError(f"'{path}' does not exist.", hint or "Correct the path.")
     if not os.access(path, os.R_OK):
         raise DataError(f"'{path}' may not be read.", "Change its permissions (chmod +r).")
+
+
+def _require_encoding(name: str | None) -> None:
+    if name is None:
+        return
+    try:
+        codecs.getincrementaldecoder(name)
+        "".encode(name)  # refuses what turns bytes into bytes, such as base64
+    except LookupError:
+        raise DataError(
+            f"--encoding {name}: there is no such encoding.",
+            "Well-known ones: utf-8, latin-1, cp1252, utf-16.",
+        ) from None
 
 
 def _suffix(path: Path) -> str:

@@ -33,7 +33,9 @@ def read_sequences(path: Path, encoding: str | None = None) -> RawTables:
     del text
     lines = lines.str.replace_all(r"[\s,]+", " ").str.strip_chars()
     n_blank = int((lines == "").sum())
-    words = lines.filter(lines != "").str.split(" ")
+    filled = lines.filter(lines != "")
+    named = _is_header(filled)
+    words = filled.slice(int(named)).str.split(" ")
     lonely = words.list.len() < 2
     if lonely.all():
         raise DataError(
@@ -74,6 +76,18 @@ def read_sequences(path: Path, encoding: str | None = None) -> RawTables:
     if lonely.any():
         sentence = f"{amount(int(lonely.sum()), 'line')} with a user and no item."
         notes.append(Note("dropped", int(lonely.sum()), sentence))
+    if named:
+        notes.append(Note("dropped", 1, f"A header: {filled[0][:60]!r}."))
     if n_blank:
         notes.append(Note("dropped", n_blank, f"{amount(n_blank, 'blank line')}."))
     return RawTables(events, items, None, tuple(notes), (path,))
+
+
+def _is_header(lines: pl.Series) -> bool:
+    """Returns whether the first line has no number and all others nothing else."""
+    digits = r"^[\d ]+$"
+    return (
+        len(lines) > 1
+        and not lines.head(1).str.contains(r"\d").all()
+        and bool(lines.slice(1).str.contains(digits).all())
+    )

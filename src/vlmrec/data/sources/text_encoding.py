@@ -114,7 +114,7 @@ def examine(path: Path, encoding: str | None = None) -> TextFacts:
     """
     stream = chunks(path)
     head = next(stream, b"")
-    if not head.strip():
+    if not head.removeprefix(codecs.BOM_UTF8).strip():
         raise DataError(f"'{path}' is empty.", "A header and at least one row are expected.")
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     wanted = encoding or marked

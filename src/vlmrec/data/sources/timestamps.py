@@ -12,6 +12,8 @@ _UNITS = (
     ("microseconds", 10**6, 10**17),
     ("nanoseconds", 10**9, 2**63 - 1),
 )
+_DIGITS = (("%Y%m%d", 10**7, 10**8), ("%Y%m%d%H%M%S", 10**13, 10**14))
+"""Dates written as one number, and between which numbers they lie."""
 _DATE = r"^\d{4}-\d{2}-\d{2}"
 _OFFSET = r"T.*[+-]\d{2}:\d{2}$"
 
@@ -38,7 +40,8 @@ class Times:
 def read_times(values: pl.Series) -> Times:
     """Returns the times in a column of numbers, dates or text.
 
-    The unit of numbers follows from the size of their median. Dates without a zone are UTC.
+    The unit of numbers follows from the size of their median; numbers of which nearly all read as
+    dates, such as 20240228 or 20240228173000, are dates. Dates without a zone are UTC.
     """
     if values.dtype.is_temporal():
         return _from_seconds(values.cast(pl.Datetime("us")).dt.epoch("s"), "dates")
@@ -79,11 +82,27 @@ def _from_numbers(values: pl.Series) -> Times:
     middle = positive.median() if len(positive) else 0
     size = float(middle) if isinstance(middle, (int, float)) else 0.0
     place = next(k for k, (_, _, bound) in enumerate(_UNITS) if size < bound or k == 3)
+    dates = _dates_in_digits(scaled, size)
+    if dates is not None:
+        return _from_seconds(dates, "dates")
     unit, scale, upper = _UNITS[place]
     lower = _UNITS[place - 1][2] if place else 0
     foreign = ((scaled >= upper) | ((scaled > 0) & (scaled < lower))).fill_null(value=False)
     seconds = (scaled // scale).cast(pl.Int64, strict=False)
     return _from_seconds(seconds, unit, foreign)
+
+
+def _dates_in_digits(numbers: pl.Series, middle: float) -> pl.Series | None:
+    """Returns seconds where at least nine in ten numbers spell a day from 1970 to 2099."""
+    for form, lower, upper in _DIGITS:
+        if not lower <= middle < upper:
+            continue
+        text = numbers.cast(pl.Int64, strict=False).cast(pl.String)
+        dates = text.str.to_datetime(form, strict=False, time_unit="us")
+        fits = dates.dt.year().is_between(1970, 2099).fill_null(value=False)
+        if fits.sum() >= 0.9 * (len(numbers) - numbers.null_count()):
+            return dates.set(~fits, None).dt.epoch("s")
+    return None
 
 
 def _from_seconds(seconds: pl.Series, unit: str, foreign: pl.Series | None = None) -> Times:
